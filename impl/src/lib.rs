@@ -1,0 +1,1 @@
+//! Concrete code for the same kernel paths, generic over a machine.

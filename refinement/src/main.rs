@@ -1,0 +1,3 @@
+//! The `shootdown` binary.
+
+fn main() {}

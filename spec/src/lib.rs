@@ -1,0 +1,1 @@
+//! Executable specification of the pgd_lock / page_table_lock / TLB-flush-IPI protocol.
