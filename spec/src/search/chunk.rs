@@ -1,0 +1,232 @@
+//! Expanding: the successors of a few hundred states of one level, on one thread.
+
+use std::hash::Hash;
+use std::num::NonZeroU64;
+use std::ops::Range;
+
+use super::fingerprint::fingerprint;
+use super::frontier::{Frontier, Segment};
+use super::graph::EdgeLabel;
+use super::merge::{MergeShard, Verdict};
+use super::route::{Origin, Step};
+use super::scheduled::Scheduled;
+use super::table::{SHARDS, shard_of};
+
+/// Successors looked up side by side, so that their cache misses overlap.
+const LOOK_AHEAD: usize = 32;
+
+/// A successor that is not of an earlier level: perhaps new, perhaps another way to a state of the level being built.
+pub(super) struct Candidate {
+    pub(super) fp: NonZeroU64,
+    /// Position in [`Chunk::parents`].
+    pub(super) parent: u32,
+    pub(super) step: Step,
+}
+
+/// A run of consecutive states of a level, what became of them, and in the end the new states they led to.
+pub(super) struct Chunk<S> {
+    /// Positions within the level.
+    pub(super) range: Range<u32>,
+    pub(super) parents: Vec<Origin>,
+    pub(super) candidates: Vec<Candidate>,
+    /// The states of those candidates whose step says `stored`; the others are known to be of this level already.
+    pub(super) states: Vec<S>,
+    /// The candidates by shard, in order within a shard, and where each shard begins.
+    pub(super) by_shard: Vec<u32>,
+    pub(super) starts: [u32; SHARDS + 1],
+    /// What the shards said about the candidates.
+    pub(super) verdicts: Vec<Verdict>,
+    /// The transitions, when the graph is kept: how many each state has, where they go and whose they are.
+    pub(super) degrees: Vec<u32>,
+    pub(super) targets: Vec<u32>,
+    pub(super) labels: Vec<EdgeLabel>,
+    pub(super) generated: u64,
+    pub(super) terminal: u64,
+    pub(super) expanded: bool,
+    /// The new states.
+    pub(super) segment: Option<Segment<S>>,
+    /// How many of them have each fact, and the facts of each when the graph is kept.
+    pub(super) counts: [u64; 64],
+    pub(super) facts: Vec<u64>,
+}
+
+/// Target of an edge whose number is only known when the batch is merged; the k-th belongs to the k-th candidate.
+pub(super) const PENDING: u32 = u32::MAX;
+
+impl<S> Default for Chunk<S> {
+    fn default() -> Self {
+        Chunk {
+            range: 0..0,
+            parents: Vec::new(),
+            candidates: Vec::new(),
+            states: Vec::new(),
+            by_shard: Vec::new(),
+            starts: [0; SHARDS + 1],
+            verdicts: Vec::new(),
+            degrees: Vec::new(),
+            targets: Vec::new(),
+            labels: Vec::new(),
+            generated: 0,
+            terminal: 0,
+            expanded: false,
+            segment: None,
+            counts: [0; 64],
+            facts: Vec::new(),
+        }
+    }
+}
+
+impl<S: Hash> Chunk<S> {
+    /// Forgets what it held, keeping the memory.
+    pub(super) fn reset(&mut self, range: Range<u32>) {
+        self.range = range;
+        self.parents.clear();
+        self.candidates.clear();
+        self.states.clear();
+        self.degrees.clear();
+        self.targets.clear();
+        self.labels.clear();
+        self.facts.clear();
+        self.generated = 0;
+        self.terminal = 0;
+        self.expanded = false;
+        self.segment = None;
+        self.counts = [0; 64];
+    }
+
+    /// Takes the initial states as candidates of level 0: actions of a predecessor that does not exist.
+    pub(super) fn begin<M: Scheduled<State = S>>(&mut self, model: &M) {
+        self.parents.push(Origin::START);
+        for (i, state) in model.init_states().into_iter().enumerate() {
+            if model.within_boundary(&state) {
+                self.generated += 1;
+                self.propose(fingerprint(&state), 0, Step::new(i, None), state, true);
+            }
+        }
+        self.sort();
+        self.expanded = true;
+    }
+
+    /// Computes the successors of the states in `range`. States numbered below `level_end` in the shards belong to
+    /// this level or earlier ones.
+    pub(super) fn expand<M: Scheduled<State = S>>(
+        &mut self,
+        model: &M,
+        frontier: &Frontier<S>,
+        shards: &[MergeShard],
+        level_end: u32,
+        keep_graph: bool,
+    ) {
+        let mut actions = Vec::new();
+        let mut ahead = Vec::with_capacity(LOOK_AHEAD);
+        for (parent, (state, origin)) in (0..).zip(frontier.range(self.range.clone())) {
+            self.parents.push(origin);
+            let mut degree = 0u32;
+            actions.clear();
+            model.actions(state, &mut actions);
+            for (index, action) in actions.drain(..).enumerate() {
+                let step = Step::new(index, model.mover(&action));
+                let label = if keep_graph {
+                    EdgeLabel::new(model.mover(&action), model.urgent(&action))
+                } else {
+                    EdgeLabel::default()
+                };
+                let Some(next) = model.next_state(state, action) else {
+                    continue;
+                };
+                if !model.within_boundary(&next) {
+                    continue;
+                }
+                degree += 1;
+                if keep_graph {
+                    self.labels.push(label);
+                }
+                ahead.push((fingerprint(&next), parent, step, next));
+                if ahead.len() == LOOK_AHEAD {
+                    self.look_up(&mut ahead, shards, level_end, keep_graph);
+                }
+            }
+            self.generated += u64::from(degree);
+            self.terminal += u64::from(degree == 0);
+            if keep_graph {
+                self.degrees.push(degree);
+            }
+        }
+        self.look_up(&mut ahead, shards, level_end, keep_graph);
+        self.sort();
+        self.expanded = true;
+    }
+
+    fn look_up(
+        &mut self,
+        ahead: &mut Vec<(NonZeroU64, u32, Step, S)>,
+        shards: &[MergeShard],
+        level_end: u32,
+        keep_graph: bool,
+    ) {
+        // Independent loads first: the processor overlaps their misses, which is most of what a prefetch gives.
+        let mut touched = 0;
+        for (fp, ..) in ahead.iter() {
+            touched ^= shards[shard_of(*fp)].table.peek(*fp);
+        }
+        std::hint::black_box(touched);
+        for (fp, parent, step, state) in ahead.drain(..) {
+            let target = match shards[shard_of(fp)].table.get(fp) {
+                Some(number) if number < level_end => number,
+                found => {
+                    self.propose(fp, parent, step, state, found.is_none());
+                    PENDING
+                }
+            };
+            if keep_graph {
+                self.targets.push(target);
+            }
+        }
+    }
+
+    fn propose(&mut self, fp: NonZeroU64, parent: u32, step: Step, state: S, store: bool) {
+        let step = if store {
+            self.states.push(state);
+            step.with_stored()
+        } else {
+            step
+        };
+        self.candidates.push(Candidate { fp, parent, step });
+    }
+
+    /// Counting sort of the candidates by shard.
+    fn sort(&mut self) {
+        let mut next = [0u32; SHARDS + 1];
+        for candidate in &self.candidates {
+            next[shard_of(candidate.fp) + 1] += 1;
+        }
+        for shard in 0..SHARDS {
+            next[shard + 1] += next[shard];
+        }
+        self.starts = next;
+        self.by_shard.clear();
+        self.by_shard.resize(self.candidates.len(), 0);
+        for (i, candidate) in (0u32..).zip(&self.candidates) {
+            let place = &mut next[shard_of(candidate.fp)];
+            self.by_shard[*place as usize] = i;
+            *place += 1;
+        }
+    }
+
+    /// The candidates of one shard.
+    pub(super) fn of_shard(&self, shard: usize) -> &[u32] {
+        &self.by_shard[self.starts[shard] as usize..self.starts[shard + 1] as usize]
+    }
+
+    /// Bytes held, without what states own on the heap.
+    pub(super) fn bytes(&self) -> u64 {
+        (size_of::<Self>()
+            + self.parents.capacity() * size_of::<Origin>()
+            + self.candidates.capacity() * size_of::<Candidate>()
+            + self.states.capacity() * size_of::<S>()
+            + (self.by_shard.capacity() + self.verdicts.capacity()) * 4
+            + (self.degrees.capacity() + self.targets.capacity()) * 4
+            + self.labels.capacity()
+            + self.facts.capacity() * 8) as u64
+    }
+}

@@ -1,0 +1,409 @@
+//! The loop over levels and batches, its bounds and its bookkeeping.
+
+use std::hash::Hash;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use super::chunk::Chunk;
+use super::frontier::Frontier;
+use super::graph::Graph;
+use super::merge::{self, MergeShard};
+use super::outcome::{Hit, Outcome, Stop};
+use super::route::{Arrival, Origin};
+use super::scheduled::Scheduled;
+use super::table::SHARDS;
+use super::trail::Routes;
+use super::workers::Workers;
+use super::{Options, Progress};
+
+/// States expanded between two merges, and by one thread at a time. Fixed, so that where a bound on states or memory
+/// cuts a run does not depend on the thread count. A merge costs a few dozen microseconds of waiting; a batch should
+/// cost a millisecond or more, and its candidates should not outgrow the cache.
+const BATCH: u32 = 16 * 1024;
+const CHUNK: u32 = 256;
+
+/// A batch this small is not worth a second thread.
+const SMALL_BATCH: u32 = 512;
+
+/// States a number can tell apart, with a bit to spare for verdicts and provisional numbers.
+const MAX_STATES: u64 = 1 << 31;
+
+const REPORT_EVERY: Duration = Duration::from_millis(100);
+
+pub(super) struct Engine<'a, M: Scheduled, F> {
+    model: &'a M,
+    observe: &'a F,
+    options: &'a Options,
+    workers: Workers,
+    clock: Clock<'a>,
+    shards: Vec<MergeShard>,
+    chunks: Vec<Chunk<M::State>>,
+    /// The level being expanded and the one being built.
+    frontier: Frontier<M::State>,
+    next: Frontier<M::State>,
+    /// The number of the first state of the level being built; all states below it are final.
+    level_base: u32,
+    routes: Routes,
+    graph: Option<Graph>,
+    unique: u64,
+    expanded: u64,
+    generated: u64,
+    terminal: u64,
+    levels: Vec<u64>,
+    hits: Vec<Option<Hit>>,
+    counts: Vec<u64>,
+    /// Facts of complete levels.
+    seen: u64,
+    frontier_bytes: u64,
+    next_bytes: u64,
+    routes_bytes: u64,
+    peak_bytes: u64,
+}
+
+impl<'a, M, F> Engine<'a, M, F>
+where
+    M: Scheduled + Sync,
+    M::State: Hash + Send + Sync,
+    F: Fn(&M, &M::State) -> u64 + Sync,
+{
+    pub(super) fn new(model: &'a M, observe: &'a F, options: &'a Options) -> Self {
+        Engine {
+            model,
+            observe,
+            options,
+            workers: Workers::new(options.threads),
+            clock: Clock::new(options),
+            shards: (0..SHARDS).map(|_| MergeShard::default()).collect(),
+            chunks: Vec::new(),
+            frontier: Frontier::empty(),
+            next: Frontier::empty(),
+            level_base: 0,
+            routes: Routes::default(),
+            graph: options.keep_graph.then(Graph::new),
+            unique: 0,
+            expanded: 0,
+            generated: 0,
+            terminal: 0,
+            levels: Vec::new(),
+            hits: vec![None; 64],
+            counts: vec![0; 64],
+            seen: 0,
+            frontier_bytes: 0,
+            next_bytes: 0,
+            routes_bytes: 0,
+            peak_bytes: 0,
+        }
+    }
+
+    pub(super) fn run(mut self) -> Outcome {
+        self.chunks.push(Chunk::default());
+        self.chunks[0].begin(self.model);
+        self.clock.count(0, self.chunks[0].generated);
+        let mut stopped = self.merge(1, false).err();
+        self.end_level();
+        while stopped.is_none() && self.frontier.len > 0 {
+            let mut from = 0;
+            while stopped.is_none() && from < self.frontier.len {
+                let to = self.frontier.len.min(from + BATCH);
+                stopped = self.batch(from..to).err();
+                from = to;
+            }
+            self.end_level();
+        }
+        self.finish(stopped)
+    }
+
+    /// Expands and merges some states of the level.
+    fn batch(&mut self, range: Range<u32>) -> Result<(), Stop> {
+        if self.unique
+            >= self
+                .options
+                .max_states
+                .unwrap_or(MAX_STATES)
+                .min(MAX_STATES)
+        {
+            return Err(Stop::MaxStates);
+        }
+        let count = (range.end - range.start).div_ceil(CHUNK);
+        for i in 0..count {
+            if self.chunks.len() == i as usize {
+                self.chunks.push(Chunk::default());
+            }
+            let from = range.start + i * CHUNK;
+            self.chunks[i as usize].reset(from..range.end.min(from + CHUNK));
+        }
+        let worthwhile = range.end - range.start > SMALL_BATCH;
+        let level_end = self.level_base;
+        let (model, clock, shards) = (self.model, &self.clock, &self.shards);
+        let (frontier, keep_graph) = (&self.frontier, self.graph.is_some());
+        self.workers.each(
+            &mut self.chunks[..count as usize],
+            worthwhile,
+            |_, chunk| {
+                if clock.stop().is_none() {
+                    chunk.expand(model, frontier, shards, level_end, keep_graph);
+                    clock.count(chunk.range.len() as u64, chunk.generated);
+                }
+            },
+        );
+        // If the time was up, what was expanded up to the first gap counts.
+        let done = self.chunks[..count as usize]
+            .iter()
+            .take_while(|c| c.expanded)
+            .count();
+        self.merge(done, worthwhile)?;
+        if done < count as usize {
+            return Err(self.clock.stop().unwrap_or(Stop::Cancelled));
+        }
+        Ok(())
+    }
+
+    /// Merges the first `count` chunks into the level being built.
+    fn merge(&mut self, count: usize, worthwhile: bool) -> Result<(), Stop> {
+        self.check_memory(count)?;
+        let chunks = &mut self.chunks[..count];
+        let level_base = self.level_base;
+        self.workers.each(&mut self.shards, worthwhile, |s, shard| {
+            shard.merge(s, chunks, level_base);
+        });
+
+        let shards = &self.shards;
+        let mut first = self.unique as u32;
+        let firsts: Vec<u32> = (0..count)
+            .map(|c| {
+                let of_chunk: u32 = shards.iter().map(|s| s.firsts[c]).sum();
+                first += of_chunk;
+                first - of_chunk
+            })
+            .collect();
+        let (model, observe, seen) = (self.model, self.observe, self.seen);
+        let keep_graph = self.graph.is_some();
+        self.workers.each(chunks, worthwhile, |c, chunk| {
+            merge::number(chunk, c, shards, firsts[c], seen, keep_graph, |s| {
+                observe(model, s)
+            });
+        });
+        if keep_graph {
+            self.workers
+                .each(chunks, worthwhile, |_, chunk| merge::resolve(chunk, shards));
+        }
+
+        for chunk in chunks {
+            self.unique = u64::from(first);
+            self.expanded += chunk.range.len() as u64;
+            self.generated += chunk.generated;
+            self.terminal += chunk.terminal;
+            for (sum, count) in self.counts.iter_mut().zip(&chunk.counts) {
+                *sum += count;
+            }
+            if let Some(graph) = &mut self.graph {
+                graph.push_rows(&chunk.degrees, &chunk.targets, &chunk.labels);
+                graph.push_facts(&chunk.facts);
+            }
+            if let Some(segment) = chunk.segment.take() {
+                self.next_bytes += segment.bytes();
+                self.next.push(segment);
+            }
+        }
+        self.clock.publish(self.unique, self.peak_bytes);
+        Ok(())
+    }
+
+    /// Makes the level being built the one to expand.
+    fn end_level(&mut self) {
+        let mut level = std::mem::replace(&mut self.next, Frontier::empty());
+        self.frontier_bytes = 0;
+        let worthwhile = level.len > SMALL_BATCH;
+        let shards = &self.shards;
+        self.workers
+            .each(&mut level.segments, worthwhile, |_, segment| {
+                merge::settle(segment, shards)
+            });
+        self.workers
+            .each(&mut self.shards, worthwhile, |_, shard| shard.settle());
+
+        let mut arrivals = 0;
+        let mut kept = Vec::with_capacity(level.segments.len());
+        for segment in &mut level.segments {
+            let of_segment = std::mem::take(&mut segment.arrivals);
+            segment.arrivals_base = arrivals;
+            arrivals += of_segment.len() as u32;
+            self.routes_bytes += (size_of_val(&*of_segment) + size_of::<(u32, Vec<()>)>()) as u64;
+            kept.push((segment.arrivals_base, of_segment));
+        }
+        if level.len > 0 {
+            self.levels.push(u64::from(level.len));
+            self.routes.push_level(u64::from(self.level_base), kept);
+            self.record_hits(&level);
+        }
+        self.level_base = self.unique as u32;
+        self.frontier_bytes = level.bytes();
+        self.next_bytes = 0;
+        self.frontier = level;
+        self.clock.level(
+            self.levels.len().saturating_sub(1),
+            u64::from(self.frontier.len),
+        );
+    }
+
+    /// The facts this level is the first to have.
+    fn record_hits(&mut self, level: &Frontier<M::State>) {
+        let depth = self.levels.len() - 1;
+        // Per fact: fewest switches, then lowest number, and the arrival there.
+        let mut best = [None::<(u32, u32, u32)>; 64];
+        for segment in &level.segments {
+            for &(position, mut facts) in &segment.novel {
+                let origin = &segment.origins[position as usize];
+                let state = self.level_base + segment.base + position;
+                let here = (origin.switches, state, segment.arrivals_base + origin.first);
+                self.seen |= facts;
+                while facts != 0 {
+                    let slot = &mut best[facts.trailing_zeros() as usize];
+                    *slot = Some(slot.map_or(here, |there| there.min(here)));
+                    facts &= facts - 1;
+                }
+            }
+        }
+        for (hit, best) in self.hits.iter_mut().zip(best) {
+            if let Some((switches, state, arrival)) = best {
+                let trail = self.routes.trail(depth, arrival);
+                *hit = Some(Hit {
+                    depth,
+                    switches,
+                    state,
+                    trail,
+                });
+            }
+        }
+    }
+
+    /// Would merging the first `count` chunks exceed the bound on memory?
+    fn check_memory(&mut self, count: usize) -> Result<(), Stop> {
+        let chunks = &self.chunks[..count];
+        let tables: u64 = (0..SHARDS)
+            .map(|s| {
+                // Each candidate may be new; growing early by a batch at most is the price of not overshooting.
+                let candidates = chunks.iter().map(|c| c.of_shard(s).len()).sum();
+                self.shards[s].table.bytes_after(candidates) + self.shards[s].level_bytes()
+            })
+            .sum();
+        let buffers: u64 = self.chunks.iter().map(Chunk::bytes).sum();
+        let graph = self.graph.as_ref().map_or(0, Graph::bytes);
+        let bytes =
+            tables + buffers + graph + self.frontier_bytes + self.next_bytes + self.routes_bytes;
+        if self.options.max_memory.is_some_and(|limit| bytes > limit) {
+            return Err(Stop::MaxMemory);
+        }
+        self.peak_bytes = self.peak_bytes.max(bytes);
+        Ok(())
+    }
+
+    fn finish(self, stopped: Option<Stop>) -> Outcome {
+        let unique = self.unique as f64;
+        Outcome {
+            complete: stopped.is_none(),
+            stopped,
+            unique: self.unique,
+            expanded: self.expanded,
+            generated: self.generated,
+            depth: self.levels.len().saturating_sub(1),
+            levels: self.levels,
+            terminal: self.terminal,
+            hits: self.hits,
+            counts: self.counts,
+            graph: self.graph,
+            elapsed: self.clock.start.elapsed(),
+            peak_memory_bytes: self.peak_bytes,
+            bytes_per_state: self.peak_bytes as f64 / unique.max(1.0),
+            collision_odds: unique * unique / 2f64.powi(65),
+            routes: self.routes,
+        }
+    }
+}
+
+/// Time, cancellation and progress reports, from any thread.
+struct Clock<'a> {
+    options: &'a Options,
+    start: Instant,
+    /// Held while a report is made: when the last one was.
+    reported: Mutex<Instant>,
+    unique: AtomicU64,
+    generated: AtomicU64,
+    expanded: AtomicU64,
+    depth: AtomicU64,
+    frontier: AtomicU64,
+    memory: AtomicU64,
+}
+
+impl<'a> Clock<'a> {
+    fn new(options: &'a Options) -> Self {
+        let start = Instant::now();
+        Clock {
+            options,
+            start,
+            reported: Mutex::new(start),
+            unique: AtomicU64::new(0),
+            generated: AtomicU64::new(0),
+            expanded: AtomicU64::new(0),
+            depth: AtomicU64::new(0),
+            frontier: AtomicU64::new(0),
+            memory: AtomicU64::new(0),
+        }
+    }
+
+    fn stop(&self) -> Option<Stop> {
+        if self.options.cancel.load(Relaxed) {
+            return Some(Stop::Cancelled);
+        }
+        let late = self
+            .options
+            .timeout
+            .is_some_and(|t| self.start.elapsed() >= t);
+        late.then_some(Stop::Timeout)
+    }
+
+    fn count(&self, expanded: u64, generated: u64) {
+        self.expanded.fetch_add(expanded, Relaxed);
+        self.generated.fetch_add(generated, Relaxed);
+        self.report(REPORT_EVERY);
+    }
+
+    fn publish(&self, unique: u64, memory: u64) {
+        self.unique.store(unique, Relaxed);
+        self.memory.store(memory, Relaxed);
+    }
+
+    fn level(&self, depth: usize, frontier: u64) {
+        self.depth.store(depth as u64, Relaxed);
+        self.frontier.store(frontier, Relaxed);
+        self.report(Duration::ZERO);
+    }
+
+    fn report(&self, every: Duration) {
+        let Some(progress) = &self.options.progress else {
+            return;
+        };
+        // Somebody else is reporting, or a callback panicked: either way there is nothing to add.
+        let Ok(mut reported) = self.reported.try_lock() else {
+            return;
+        };
+        if reported.elapsed() < every {
+            return;
+        }
+        let elapsed = self.start.elapsed();
+        let unique = self.unique.load(Relaxed);
+        progress(&Progress {
+            unique,
+            generated: self.generated.load(Relaxed),
+            expanded: self.expanded.load(Relaxed),
+            depth: self.depth.load(Relaxed) as usize,
+            frontier: self.frontier.load(Relaxed),
+            elapsed,
+            memory_bytes: self.memory.load(Relaxed),
+            rate: unique as f64 / elapsed.as_secs_f64().max(1e-9),
+        });
+        *reported = Instant::now();
+    }
+}

@@ -1,0 +1,162 @@
+//! The visited set: fingerprints in flat arrays, cut into shards.
+//!
+//! A shard is owned by one thread while a batch is merged, and shared read-only while a batch is expanded, so no
+//! slot is ever contended and no lock or atomic is needed. A shard's slots for a batch are close together in
+//! memory, which makes merging cheaper than inserting at random into one big table.
+
+use std::num::NonZeroU64;
+
+/// Shards: the top bits of a fingerprint. Fixed, so that nothing depends on the number of threads.
+pub(super) const SHARDS: usize = 1 << SHARD_BITS;
+const SHARD_BITS: u32 = 6;
+
+/// Bytes a slot takes: a fingerprint and a number.
+const SLOT_BYTES: u64 = 12;
+
+/// The shard of a fingerprint.
+pub(super) fn shard_of(fp: NonZeroU64) -> usize {
+    (fp.get() >> (u64::BITS - SHARD_BITS)) as usize
+}
+
+/// One shard: open addressing with linear probing.
+///
+/// The slot is a multiplication instead of a mask, so the capacity need not be a power of two and growing by one half
+/// wastes less memory than doubling.
+#[derive(Default)]
+pub(super) struct Shard {
+    /// Zero: empty. Its own array, so that probing touches eight slots a cache line.
+    fingerprints: Vec<u64>,
+    /// The number of the state, or while its level is being merged a provisional one (see `merge`).
+    numbers: Vec<u32>,
+    len: usize,
+}
+
+/// Where a fingerprint is, or where it goes.
+pub(super) enum Slot {
+    Taken(usize),
+    Free(usize),
+}
+
+impl Shard {
+    fn home(&self, fp: NonZeroU64) -> usize {
+        // The low half picks the slot, the top bits picked the shard.
+        let low = fp.get() & u64::from(u32::MAX);
+        ((low * self.fingerprints.len() as u64) >> 32) as usize
+    }
+
+    /// What is in the first slot `fp` could be in. Reading it for many fingerprints in a row lets the processor
+    /// fetch the cache lines side by side, before [`get`](Self::get) needs them.
+    pub(super) fn peek(&self, fp: NonZeroU64) -> u64 {
+        self.fingerprints.get(self.home(fp)).copied().unwrap_or(0)
+    }
+
+    /// The number stored for `fp`.
+    pub(super) fn get(&self, fp: NonZeroU64) -> Option<u32> {
+        if self.fingerprints.is_empty() {
+            return None;
+        }
+        match self.probe(fp) {
+            Slot::Taken(slot) => Some(self.numbers[slot]),
+            Slot::Free(_) => None,
+        }
+    }
+
+    /// Where `fp` is, or the free slot to put it in. There must be a free slot: call after [`room`](Self::room).
+    pub(super) fn probe(&self, fp: NonZeroU64) -> Slot {
+        let mut slot = self.home(fp);
+        loop {
+            let found = self.fingerprints[slot];
+            if found == fp.get() {
+                return Slot::Taken(slot);
+            }
+            if found == 0 {
+                return Slot::Free(slot);
+            }
+            slot += 1;
+            if slot == self.fingerprints.len() {
+                slot = 0;
+            }
+        }
+    }
+
+    pub(super) fn number(&self, slot: usize) -> u32 {
+        self.numbers[slot]
+    }
+
+    pub(super) fn set_number(&mut self, fp: NonZeroU64, number: u32) {
+        if let Slot::Taken(slot) = self.probe(fp) {
+            self.numbers[slot] = number;
+        }
+    }
+
+    pub(super) fn fill(&mut self, slot: usize, fp: NonZeroU64, number: u32) {
+        self.fingerprints[slot] = fp.get();
+        self.numbers[slot] = number;
+        self.len += 1;
+    }
+
+    /// Makes room for one more; slots found before are void afterwards.
+    pub(super) fn room(&mut self) {
+        if !fits(self.len + 1, self.fingerprints.len()) {
+            self.grow(grown(self.fingerprints.len()));
+        }
+    }
+
+    /// Bytes this shard would take after `more` insertions of new states.
+    pub(super) fn bytes_after(&self, more: usize) -> u64 {
+        let mut capacity = self.fingerprints.len();
+        while more > 0 && !fits(self.len + more, capacity) {
+            capacity = grown(capacity);
+        }
+        capacity as u64 * SLOT_BYTES
+    }
+
+    fn grow(&mut self, capacity: usize) {
+        let fingerprints = std::mem::replace(&mut self.fingerprints, vec![0; capacity]);
+        let numbers = std::mem::replace(&mut self.numbers, vec![0; capacity]);
+        // In slot order, which the multiplication keeps: the new arrays are written front to back.
+        for (fp, number) in fingerprints.into_iter().zip(numbers) {
+            if let Some(fp) = NonZeroU64::new(fp)
+                && let Slot::Free(slot) = self.probe(fp)
+            {
+                self.fingerprints[slot] = fp.get();
+                self.numbers[slot] = number;
+            }
+        }
+    }
+}
+
+/// Linear probing stays short up to three quarters full.
+fn fits(len: usize, capacity: usize) -> bool {
+    len * 4 <= capacity * 3
+}
+
+fn grown(capacity: usize) -> usize {
+    (capacity + capacity / 2).max(16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_inserted_fingerprint_is_found_with_its_number_however_often_the_shard_grew() {
+        let mut shard = Shard::default();
+        let fp = |i: u64| NonZeroU64::new(i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).unwrap();
+        for i in 1..5000 {
+            assert_eq!(shard.get(fp(i)), None);
+            shard.room();
+            let Slot::Free(slot) = shard.probe(fp(i)) else {
+                panic!("{i} was never inserted")
+            };
+            shard.fill(slot, fp(i), i as u32);
+        }
+        for i in 1..5000 {
+            assert_eq!(shard.get(fp(i)), Some(i as u32));
+        }
+        // 4999 entries at three quarters full need 6666 slots; growing by halves from 16 passes
+        // 24, 36, 54, 81, 121, 181, 271, 406, 609, 913, 1369, 2053, 3079, 4618 and stops at 6927.
+        assert_eq!(shard.bytes_after(0), 6927 * 12);
+        assert_eq!(shard.bytes_after(300), (6927 + 3463) * 12);
+    }
+}

@@ -1,0 +1,64 @@
+//! Runs a closure over the items of a slice, on several threads if that pays.
+
+use std::cell::OnceCell;
+use std::num::NonZeroUsize;
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+/// A pool that is only started when there is enough to do: most searches have a few thousand states.
+pub(super) struct Workers {
+    threads: usize,
+    pool: OnceCell<Option<ThreadPool>>,
+}
+
+impl Workers {
+    pub(super) fn new(threads: NonZeroUsize) -> Self {
+        Workers {
+            threads: threads.get(),
+            pool: OnceCell::new(),
+        }
+    }
+
+    /// Calls `f` once with every item and its index. `worthwhile`: is there enough work for more than one thread?
+    pub(super) fn each<T: Send>(
+        &self,
+        items: &mut [T],
+        worthwhile: bool,
+        f: impl Fn(usize, &mut T) + Sync,
+    ) {
+        let pool = if worthwhile && self.threads > 1 && items.len() > 1 {
+            self.pool.get_or_init(|| self.start()).as_ref()
+        } else {
+            None
+        };
+        match pool {
+            Some(pool) => pool.install(|| {
+                items
+                    .par_iter_mut()
+                    .with_max_len(1)
+                    .enumerate()
+                    .for_each(|(i, item)| f(i, item));
+            }),
+            None => items
+                .iter_mut()
+                .enumerate()
+                .for_each(|(i, item)| f(i, item)),
+        }
+    }
+
+    fn start(&self) -> Option<ThreadPool> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .thread_name(|i| format!("search-{i}"))
+            .build();
+        match pool {
+            Ok(pool) => Some(pool),
+            Err(error) => {
+                // Same result, only slower: not a reason to give up.
+                tracing::warn!(%error, threads = self.threads, "searching on one thread");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,830 @@
+//! The search engine against a textbook search, brute force, and Stateright.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use shootdown_spec::search::{
+    Fate, Options, Outcome, Scheduled, Stop, Trail, TrailError, Unscheduled, replay_trail, search,
+};
+use stateright::{Checker, Model, Property};
+
+/// A graph written down: for every state its actions, each with its mover and where it leads (`None`: refused).
+#[derive(Clone, Debug)]
+struct Drawn {
+    inits: Vec<usize>,
+    edges: Vec<Vec<(Option<usize>, Option<usize>)>>,
+    outside: Vec<bool>,
+    facts: Vec<u64>,
+}
+
+/// An action is its index, so that Stateright (which compares actions) can tell parallel ones apart.
+impl Model for Drawn {
+    type State = usize;
+    type Action = usize;
+
+    fn init_states(&self) -> Vec<usize> {
+        self.inits.clone()
+    }
+
+    fn actions(&self, state: &usize, actions: &mut Vec<usize>) {
+        actions.extend((0..self.edges[*state].len()).map(|i| state * 100 + i));
+    }
+
+    fn next_state(&self, state: &usize, action: usize) -> Option<usize> {
+        self.edges[*state][action % 100].1
+    }
+
+    fn within_boundary(&self, state: &usize) -> bool {
+        !self.outside[*state]
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![Property::always("true", |_, _| true)]
+    }
+}
+
+impl Scheduled for Drawn {
+    fn movers(&self) -> usize {
+        8
+    }
+
+    fn mover(&self, action: &usize) -> Option<usize> {
+        self.edges[action / 100][action % 100].0
+    }
+}
+
+impl Drawn {
+    fn new(edges: Vec<Vec<(Option<usize>, Option<usize>)>>) -> Self {
+        Drawn {
+            inits: vec![0],
+            outside: vec![false; edges.len()],
+            facts: (0..edges.len()).map(|s| 1 << (s % 64)).collect(),
+            edges,
+        }
+    }
+
+    fn successors(&self, state: usize) -> Vec<(u32, Option<usize>, usize)> {
+        let inside = |s: &usize| !self.outside[*s];
+        (0..)
+            .zip(&self.edges[state])
+            .filter_map(|(i, (mover, target))| Some((i, *mover, (*target).filter(inside)?)))
+            .collect()
+    }
+
+    /// A search with one queue: states in the order they are found, and their depths.
+    fn textbook(&self) -> Vec<(usize, usize)> {
+        let mut order: Vec<(usize, usize)> = Vec::new();
+        let mut queue: VecDeque<(usize, usize)> = self
+            .inits
+            .iter()
+            .filter(|s| !self.outside[**s])
+            .map(|&s| (s, 0))
+            .collect();
+        while let Some((state, depth)) = queue.pop_front() {
+            if order.iter().all(|(s, _)| *s != state) {
+                order.push((state, depth));
+                queue.extend(
+                    self.successors(state)
+                        .into_iter()
+                        .map(|(_, _, t)| (t, depth + 1)),
+                );
+            }
+        }
+        order
+    }
+
+    /// The fewest switches of all paths of length `depth` to a state with fact `bit`, and which states do it: by
+    /// walking every path.
+    fn fewest_switches(&self, bit: usize, depth: usize) -> (u32, Vec<usize>) {
+        fn walk(
+            model: &Drawn,
+            state: usize,
+            left: usize,
+            last: Option<usize>,
+            switches: u32,
+            found: &mut HashMap<usize, u32>,
+        ) {
+            if left == 0 {
+                let best = found.entry(state).or_insert(switches);
+                *best = switches.min(*best);
+                return;
+            }
+            for (_, mover, target) in model.successors(state) {
+                let switched = matches!((last, mover), (Some(l), Some(m)) if l != m);
+                walk(
+                    model,
+                    target,
+                    left - 1,
+                    mover.or(last),
+                    switches + u32::from(switched),
+                    found,
+                );
+            }
+        }
+        let mut found = HashMap::new();
+        for &init in self.inits.iter().filter(|s| !self.outside[**s]) {
+            walk(self, init, depth, None, 0, &mut found);
+        }
+        found.retain(|s, _| self.facts[*s] >> bit & 1 != 0);
+        let fewest = *found.values().min().unwrap();
+        (
+            fewest,
+            found
+                .into_iter()
+                .filter(|(_, n)| *n == fewest)
+                .map(|(s, _)| s)
+                .collect(),
+        )
+    }
+
+    fn switches(&self, trail: &Trail) -> u32 {
+        let movers: Vec<usize> = replay_trail(self, trail)
+            .unwrap()
+            .iter()
+            .filter_map(|(action, _)| self.mover(action.as_ref()?))
+            .collect();
+        movers.windows(2).filter(|w| w[0] != w[1]).count() as u32
+    }
+}
+
+fn drawn(states: std::ops::Range<usize>, degree: usize) -> impl Strategy<Value = Drawn> {
+    states.prop_flat_map(move |n| {
+        let edge = (
+            proptest::option::weighted(0.8, 0..3usize),
+            proptest::option::weighted(0.9, 0..n),
+        );
+        (
+            proptest::collection::vec(0..n, 1..4),
+            proptest::collection::vec(proptest::collection::vec(edge, 0..=degree), n),
+            proptest::collection::vec(proptest::bool::weighted(0.1), n),
+            proptest::collection::vec(0..16u64, n),
+        )
+            .prop_map(|(inits, edges, outside, facts)| Drawn {
+                inits,
+                edges,
+                outside,
+                facts,
+            })
+    })
+}
+
+/// Everything of an outcome that must not depend on the number of threads.
+fn lasting(outcome: &Outcome) -> impl PartialEq + std::fmt::Debug {
+    let edges: Vec<_> = outcome
+        .graph
+        .iter()
+        .flat_map(|g| (0..g.states()).map(|s| (g.facts(s), g.edges(s).collect::<Vec<_>>())))
+        .collect();
+    (
+        (
+            outcome.complete,
+            outcome.stopped,
+            outcome.unique,
+            outcome.generated,
+            outcome.expanded,
+        ),
+        (outcome.depth, outcome.levels.clone(), outcome.terminal),
+        (
+            outcome.hits.clone(),
+            outcome.counts.clone(),
+            outcome.peak_memory_bytes,
+        ),
+        edges,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn counts_numbers_and_edges_are_those_of_a_search_with_one_queue(model in drawn(1..40, 4)) {
+        let order = model.textbook();
+        let number: HashMap<usize, u32> = (0..).zip(&order).map(|(i, (s, _))| (*s, i)).collect();
+        let outcome = search(&model, |m, s| m.facts[*s], &Options::threads(1).keeping_graph());
+
+        prop_assert!(outcome.complete);
+        prop_assert_eq!(outcome.unique, order.len() as u64);
+        prop_assert_eq!(outcome.expanded, outcome.unique);
+        prop_assert_eq!(outcome.depth, order.last().map_or(0, |(_, d)| *d));
+        let inits = model.inits.iter().filter(|s| !model.outside[**s]).count();
+        let transitions: usize = order.iter().map(|(s, _)| model.successors(*s).len()).sum();
+        prop_assert_eq!(outcome.generated, (inits + transitions) as u64);
+        let terminal = order.iter().filter(|(s, _)| model.successors(*s).is_empty()).count();
+        prop_assert_eq!(outcome.terminal, terminal as u64);
+        for (depth, &level) in outcome.levels.iter().enumerate() {
+            prop_assert_eq!(level, order.iter().filter(|(_, d)| *d == depth).count() as u64);
+        }
+        for bit in 0..64 {
+            let having = order.iter().filter(|(s, _)| model.facts[*s] >> bit & 1 != 0).count();
+            prop_assert_eq!(outcome.counts[bit], having as u64);
+            prop_assert_eq!(outcome.hit(bit).is_some(), having > 0);
+        }
+        let graph = outcome.graph.as_ref().unwrap();
+        prop_assert!(graph.is_complete());
+        for (state, depth) in &order {
+            let me = number[state];
+            prop_assert_eq!(graph.facts(me), model.facts[*state]);
+            prop_assert_eq!(outcome.depth_of(me), Some(*depth));
+            let edges: Vec<_> = graph.edges(me).map(|e| (e.mover, e.target)).collect();
+            let expected: Vec<_> = model.successors(*state).iter().map(|(_, m, t)| (*m, number[t])).collect();
+            prop_assert_eq!(edges, expected);
+            // The tree of paths leads to the state it says it leads to.
+            let path = replay_trail(&model, &outcome.trail_to(me).unwrap()).unwrap();
+            prop_assert_eq!(path.len(), depth + 1);
+            prop_assert_eq!(path.last().unwrap().1, *state);
+        }
+        prop_assert_eq!(outcome.trail_to(outcome.unique as u32), None);
+    }
+
+    #[test]
+    fn of_every_fact_the_hit_is_shortest_then_has_the_fewest_switches_then_the_lowest_number(
+        model in drawn(1..9, 3)
+    ) {
+        let order = model.textbook();
+        let outcome = search(&model, |m, s| m.facts[*s], &Options::threads(1));
+        for bit in 0..4 {
+            let Some(hit) = outcome.hit(bit) else { continue };
+            let has = |s: usize| model.facts[s] >> bit & 1 != 0;
+            let depth = order.iter().find(|(s, _)| has(*s)).unwrap().1;
+            prop_assert_eq!(hit.depth, depth);
+            prop_assert_eq!(hit.trail.actions.len(), depth);
+            let (fewest, states) = model.fewest_switches(bit, depth);
+            prop_assert_eq!(hit.switches, fewest);
+            prop_assert_eq!(model.switches(&hit.trail), fewest);
+            let lowest = order.iter().position(|(s, _)| states.contains(s)).unwrap();
+            prop_assert_eq!(hit.state, lowest as u32);
+            let path = replay_trail(&model, &hit.trail).unwrap();
+            prop_assert_eq!(path.last().unwrap().1, order[lowest].0);
+        }
+    }
+
+    #[test]
+    fn a_bound_on_states_cuts_a_run_into_a_prefix_of_the_whole(model in drawn(1..40, 4), bound in 0u64..40) {
+        let whole = search(&model, |m, s| m.facts[*s], &Options::threads(1).keeping_graph());
+        let options = Options { max_states: Some(bound), ..Options::threads(1).keeping_graph() };
+        let cut = search(&model, |m, s| m.facts[*s], &options);
+        // Levels this small are one batch: the run ends with the first level that reaches the bound.
+        prop_assert_eq!(cut.complete, cut.stopped.is_none());
+        if cut.complete {
+            prop_assert_eq!(lasting(&cut), lasting(&whole));
+        } else {
+            prop_assert_eq!(cut.stopped, Some(Stop::MaxStates));
+            prop_assert!(cut.unique >= bound);
+            prop_assert_eq!(&cut.levels[..], &whole.levels[..cut.levels.len()]);
+            let graph = cut.graph.as_ref().unwrap();
+            prop_assert!(!graph.is_complete());
+            prop_assert_eq!((0..graph.states()).filter(|&s| graph.is_expanded(s)).count() as u64, cut.expanded);
+            for (bit, hit) in cut.hits.iter().enumerate().filter(|(_, h)| h.is_some()) {
+                prop_assert_eq!(hit, &whole.hits[bit]);
+            }
+        }
+    }
+}
+
+/// Counters that each count up to `top`, each moved by its own CPU.
+struct Grid {
+    counters: usize,
+    top: u8,
+    /// How often the one initial state is named.
+    named: usize,
+}
+
+impl Model for Grid {
+    type State = [u8; 8];
+    type Action = usize;
+
+    fn init_states(&self) -> Vec<[u8; 8]> {
+        vec![[0; 8]; self.named]
+    }
+
+    fn actions(&self, _: &[u8; 8], actions: &mut Vec<usize>) {
+        actions.extend(0..self.counters);
+    }
+
+    fn next_state(&self, state: &[u8; 8], action: usize) -> Option<[u8; 8]> {
+        let mut next = *state;
+        next[action] += 1;
+        (next[action] <= self.top).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![Property::always("true", |_, _| true)]
+    }
+}
+
+impl Scheduled for Grid {
+    fn movers(&self) -> usize {
+        self.counters
+    }
+
+    fn mover(&self, action: &usize) -> Option<usize> {
+        Some(*action)
+    }
+}
+
+#[test]
+fn a_grid_of_counters_has_the_counts_worked_out_by_hand_on_any_number_of_threads() {
+    let model = Grid {
+        counters: 6,
+        top: 7,
+        named: 2,
+    };
+    let observe = |_: &Grid, s: &[u8; 8]| {
+        let full = s == &[7, 7, 7, 7, 7, 7, 0, 0];
+        let corner = s == &[0, 7, 0, 0, 7, 0, 0, 0];
+        let even = s[..6].iter().all(|c| *c >= 2);
+        // A state of the widest level, where the ways from later batches matter.
+        let middle = s == &[3, 4, 3, 4, 3, 4, 0, 0];
+        u64::from(full) | u64::from(corner) << 1 | u64::from(even) << 2 | u64::from(middle) << 3
+    };
+    let one = search(&model, observe, &Options::threads(1));
+    assert!(one.complete);
+    // Six counters of eight values. Every one of them can be moved in 7/8 of the states; two equal initial states.
+    assert_eq!(one.unique, 8u64.pow(6));
+    assert_eq!(one.generated, 2 + 6 * 7 * 8u64.pow(5));
+    assert_eq!(one.depth, 42);
+    assert_eq!(one.terminal, 1);
+    // The numbers of ways to write 0, 1, 2 as a sum of six; and the top level mirrors the bottom.
+    assert_eq!(one.levels[..3], [1, 6, 21]);
+    assert_eq!(one.levels[40..], [21, 6, 1]);
+    assert!(
+        one.levels.iter().max() > Some(&16384),
+        "a level must take several batches"
+    );
+    // One counter after the other: as many switches as further counters to move.
+    let hit = |bit| {
+        let hit = one.hit(bit).unwrap();
+        (hit.depth, hit.switches)
+    };
+    assert_eq!(hit(0), (42, 5));
+    assert_eq!(hit(1), (14, 1));
+    assert_eq!(hit(2), (12, 5));
+    assert_eq!(hit(3), (21, 5));
+    assert_eq!(one.counts[2], 6u64.pow(6));
+
+    for threads in [2, 3, 8] {
+        let many = search(&model, observe, &Options::threads(threads));
+        assert_eq!(lasting(&many), lasting(&one), "{threads} threads");
+    }
+}
+
+#[test]
+fn a_wide_random_graph_gives_the_same_outcome_on_any_number_of_threads() {
+    // Sixty thousand states with three to five pseudo-random successors each: levels of many chunks, joins, loops.
+    let mut random = 1u64;
+    let mut draw = |n: u64| {
+        random = random
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (random >> 33) % n
+    };
+    let edges = (0..60_000)
+        .map(|_| {
+            (0..3 + draw(3))
+                .map(|_| {
+                    (
+                        Some(draw(5) as usize).filter(|m| *m < 4),
+                        Some(draw(60_000) as usize),
+                    )
+                })
+                .collect()
+        })
+        .collect();
+    let model = Drawn::new(edges);
+    let run = |threads| {
+        search(
+            &model,
+            |m, s| m.facts[*s],
+            &Options::threads(threads).keeping_graph(),
+        )
+    };
+    let one = run(1);
+    // Without an initial state's component the graph is one giant component: nearly all is reached.
+    assert!(
+        one.unique > 55_000 && one.levels.iter().max() > Some(&16384),
+        "{:?}",
+        one.levels
+    );
+    for threads in [2, 3, 8] {
+        assert_eq!(lasting(&run(threads)), lasting(&one), "{threads} threads");
+    }
+    // A bound in the middle of a wide level cuts at the same place.
+    let cut = |threads| {
+        let options = Options {
+            max_states: Some(30_000),
+            ..Options::threads(threads).keeping_graph()
+        };
+        search(&model, |m, s| m.facts[*s], &options)
+    };
+    let one = cut(1);
+    assert_eq!(one.stopped, Some(Stop::MaxStates));
+    for threads in [2, 8] {
+        assert_eq!(
+            lasting(&cut(threads)),
+            lasting(&one),
+            "{threads} threads, cut"
+        );
+    }
+}
+
+/// Stateright's BFS and DFS against ours: (unique, generated), and depth + 1 for its BFS.
+fn agrees_with_stateright<M>(model: M)
+where
+    M: Scheduled + Clone + Send + Sync + 'static,
+    M::State: Clone + PartialEq + std::hash::Hash + Send + Sync,
+    M::Action: Clone + PartialEq + Send,
+{
+    let ours = search(&model, |_, _| 0, &Options::threads(2));
+    let bfs = model.clone().checker().spawn_bfs().join();
+    let dfs = model.checker().spawn_dfs().join();
+    assert_eq!(ours.unique, bfs.unique_state_count() as u64);
+    assert_eq!(ours.unique, dfs.unique_state_count() as u64);
+    assert_eq!(ours.generated, bfs.state_count() as u64);
+    assert_eq!(ours.generated, dfs.state_count() as u64);
+    assert_eq!(ours.depth + 1, bfs.max_depth());
+}
+
+impl Clone for Grid {
+    fn clone(&self) -> Self {
+        Grid { ..*self }
+    }
+}
+
+#[test]
+fn staterights_checkers_count_the_same() {
+    agrees_with_stateright(Grid {
+        counters: 3,
+        top: 9,
+        named: 1,
+    });
+    agrees_with_stateright(Grid {
+        counters: 5,
+        top: 3,
+        named: 1,
+    });
+    // A ring with chords that go back, a refused action, a state out of bounds (3) that hides another (10).
+    let edges = (0..11usize)
+        .map(|s| {
+            vec![
+                (Some(0), (s != 9).then_some((s + 1) % 10)),
+                (Some(1), Some(s / 2)),
+                (None, Some((s * 7) % 10)),
+            ]
+        })
+        .collect();
+    let mut model = Drawn::new(edges);
+    model.edges[3].push((None, Some(10)));
+    model.outside[3] = true;
+    agrees_with_stateright(model);
+}
+
+#[test]
+fn any_stateright_model_can_be_searched_and_never_switches() {
+    let model = Grid {
+        counters: 3,
+        top: 2,
+        named: 1,
+    };
+    let outcome = search(
+        &Unscheduled(&model),
+        |_, s| u64::from(s == &[2, 2, 2, 0, 0, 0, 0, 0]),
+        &Options::threads(2),
+    );
+    assert_eq!(outcome.unique, 27);
+    let hit = outcome.hit(0).unwrap();
+    assert_eq!((hit.depth, hit.switches), (6, 0));
+}
+
+#[test]
+fn a_path_through_hardware_steps_counts_switches_of_the_movers_around_them() {
+    // 0 -a-> 1 -env-> 2 -a-> 5 has no switch; 0 -a-> 3 -b-> 4 -a-> 5 has two; both have three steps. The second
+    // comes first in every order.
+    let (a, b) = (Some(0), Some(1));
+    let model = Drawn::new(vec![
+        vec![(a, Some(3)), (a, Some(1))],
+        vec![(None, Some(2))],
+        vec![(a, Some(5))],
+        vec![(b, Some(4))],
+        vec![(a, Some(5))],
+        vec![],
+    ]);
+    let outcome = search(&model, |_, s| u64::from(*s == 5), &Options::threads(1));
+    let hit = outcome.hit(0).unwrap();
+    assert_eq!((hit.depth, hit.switches), (3, 0));
+    assert_eq!(
+        hit.trail,
+        Trail {
+            init: 0,
+            actions: vec![1, 0, 0]
+        }
+    );
+}
+
+#[test]
+fn observe_is_called_exactly_once_for_every_distinct_state() {
+    let calls = AtomicU64::new(0);
+    let model = Grid {
+        counters: 4,
+        top: 7,
+        named: 1,
+    };
+    let observe = |_: &Grid, _: &[u8; 8]| {
+        calls.fetch_add(1, Ordering::Relaxed);
+        0
+    };
+    let outcome = search(&model, observe, &Options::threads(3));
+    assert_eq!(outcome.unique, 4096);
+    assert_eq!(calls.into_inner(), 4096);
+}
+
+#[test]
+fn a_model_without_initial_states_is_explored_completely() {
+    let mut model = Drawn::new(vec![vec![]]);
+    model.outside[0] = true;
+    let outcome = search(&model, |_, _| 1, &Options::threads(2).keeping_graph());
+    assert!(outcome.complete);
+    assert_eq!(
+        (outcome.unique, outcome.generated, outcome.depth),
+        (0, 0, 0)
+    );
+    assert_eq!(outcome.hits, vec![None; 64]);
+    assert_eq!(outcome.levels, Vec::<u64>::new());
+}
+
+#[test]
+fn a_cancelled_run_says_so_and_keeps_what_it_found() {
+    let model = Grid {
+        counters: 8,
+        top: 30,
+        named: 1,
+    };
+    let cancel = Arc::new(AtomicBool::new(false));
+    let options = Options {
+        cancel: Arc::clone(&cancel),
+        ..Options::threads(2)
+    };
+    let observe = |_: &Grid, s: &[u8; 8]| {
+        if s.iter().map(|c| u64::from(*c)).sum::<u64>() == 6 {
+            cancel.store(true, Ordering::Relaxed);
+        }
+        u64::from(s[0] == 3)
+    };
+    let outcome = search(&model, observe, &options);
+    assert!(!outcome.complete);
+    assert_eq!(outcome.stopped, Some(Stop::Cancelled));
+    assert_eq!(outcome.hit(0).unwrap().depth, 3);
+    assert!(outcome.expanded < outcome.unique);
+    // The cancellation came while level 6 was being found: level 7 was never begun.
+    assert!(outcome.depth <= 6);
+}
+
+#[test]
+fn a_run_out_of_time_is_incomplete() {
+    let model = Grid {
+        counters: 8,
+        top: 255,
+        named: 1,
+    };
+    let outcome = search(
+        &model,
+        |_, _| 0,
+        &Options {
+            timeout: Some(Duration::ZERO),
+            ..Options::threads(2)
+        },
+    );
+    assert_eq!(
+        (outcome.complete, outcome.stopped),
+        (false, Some(Stop::Timeout))
+    );
+    assert_eq!((outcome.unique, outcome.expanded), (1, 0));
+}
+
+#[test]
+fn a_run_stays_below_its_bound_on_memory() {
+    let model = Grid {
+        counters: 8,
+        top: 30,
+        named: 1,
+    };
+    for limit in [5 << 20, 32 << 20] {
+        let run = |threads| {
+            let options = Options {
+                max_memory: Some(limit),
+                ..Options::threads(threads)
+            };
+            search(&model, |_, _| 0, &options)
+        };
+        let outcome = run(1);
+        assert_eq!(
+            (outcome.complete, outcome.stopped),
+            (false, Some(Stop::MaxMemory))
+        );
+        assert!(outcome.peak_memory_bytes <= limit);
+        assert!(
+            outcome.unique * 12 > limit / 32,
+            "it gave up far too early: {outcome:?}"
+        );
+        assert_eq!(lasting(&run(3)), lasting(&outcome));
+    }
+}
+
+#[test]
+fn progress_is_reported_every_level_with_growing_counts() {
+    let reports = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let sink = Arc::clone(&reports);
+    let options = Options {
+        progress: Some(Arc::new(move |p| sink.lock().unwrap().push(p.clone()))),
+        ..Options::threads(2)
+    };
+    let outcome = search(
+        &Grid {
+            counters: 4,
+            top: 9,
+            named: 1,
+        },
+        |_, _| 0,
+        &options,
+    );
+    let reports = reports.lock().unwrap();
+    assert!(reports.len() > outcome.depth);
+    assert!(
+        reports
+            .windows(2)
+            .all(|w| w[0].unique <= w[1].unique && w[0].depth <= w[1].depth)
+    );
+    let last = reports.last().unwrap();
+    assert_eq!(
+        (last.unique, last.expanded),
+        (outcome.unique, outcome.unique)
+    );
+    assert_eq!(last.generated, outcome.generated);
+}
+
+#[test]
+fn a_trail_that_does_not_fit_is_an_error_that_says_where() {
+    let model = Grid {
+        counters: 2,
+        top: 1,
+        named: 1,
+    };
+    let replay = |init, actions: &[u32]| {
+        replay_trail(
+            &model,
+            &Trail {
+                init,
+                actions: actions.to_vec(),
+            },
+        )
+        .map(|path| path.len())
+    };
+    assert_eq!(replay(0, &[0, 1]), Ok(3));
+    assert_eq!(
+        replay(2, &[]),
+        Err(TrailError::NoInitialState {
+            init: 2,
+            available: 1
+        })
+    );
+    assert_eq!(
+        replay(0, &[0, 2]),
+        Err(TrailError::NoAction {
+            step: 1,
+            action: 2,
+            available: 2
+        })
+    );
+    assert_eq!(
+        replay(0, &[1, 0, 0]),
+        Err(TrailError::Refused { step: 2, action: 0 })
+    );
+    let mut drawn = Drawn::new(vec![vec![(None, Some(1))], vec![]]);
+    drawn.outside[1] = true;
+    let out = replay_trail(
+        &drawn,
+        &Trail {
+            init: 0,
+            actions: vec![0],
+        },
+    )
+    .unwrap_err();
+    assert_eq!(
+        out.to_string(),
+        "step 0 takes action 0, which the model refuses in the state it is in"
+    );
+}
+
+#[test]
+fn fates_tell_what_can_still_be_avoided() {
+    // 0 may still go to 1 (good, terminal) or 2; from 2 all ways lead to 4; 3 may go round 5 for ever instead;
+    // 6 only has a step to itself, 7 has that and a way to 4.
+    let to = |targets: &[usize]| targets.iter().map(|t| (None, Some(*t))).collect::<Vec<_>>();
+    let mut model = Drawn::new(vec![
+        to(&[1, 2, 3, 6, 7]),
+        to(&[]),
+        to(&[4, 4]),
+        to(&[4, 5]),
+        to(&[]),
+        to(&[3]),
+        to(&[6]),
+        to(&[7, 4]),
+    ]);
+    model.facts = (0..8).map(|s| 1 << s).collect();
+    let outcome = search(
+        &model,
+        |m, s| m.facts[*s],
+        &Options::threads(1).keeping_graph(),
+    );
+    let graph = outcome.graph.unwrap();
+    let fates = graph.fates(|s| graph.facts(s) == 1 << 4);
+    let fate = |state: usize| {
+        let number = (0..graph.states())
+            .find(|&s| graph.facts(s) == 1 << state)
+            .unwrap();
+        fates[number as usize]
+    };
+    use Fate::*;
+    assert_eq!(
+        (0..8).map(fate).collect::<Vec<_>>(),
+        [Maybe, Never, Always, Maybe, Always, Maybe, Never, Always]
+    );
+    assert!(!graph.is_acyclic());
+}
+
+#[test]
+fn in_a_cut_graph_no_fate_is_never_unless_it_is_known() {
+    // A line 0 -> 1 -> 2 -> 3 cut after three states.
+    let model = Drawn::new(
+        (0..4)
+            .map(|s| vec![(None, (s < 3).then_some(s + 1))])
+            .collect(),
+    );
+    let options = Options {
+        max_states: Some(3),
+        ..Options::threads(1).keeping_graph()
+    };
+    let graph = search(&model, |m, s| m.facts[*s], &options).graph.unwrap();
+    assert_eq!(graph.fates(|_| false), [Fate::Maybe; 3]);
+    assert_eq!(
+        graph.fates(|s| s == 1),
+        [Fate::Always, Fate::Always, Fate::Maybe]
+    );
+}
+
+#[test]
+fn components_of_a_path_of_a_million_states_do_not_overflow_the_stack() {
+    let n = 1_000_000;
+    let line = Line { n };
+    let graph = search(&line, |_, _| 0, &Options::threads(1).keeping_graph())
+        .graph
+        .unwrap();
+    assert_eq!(graph.states(), n);
+    // The last state goes back to the middle: half the states are one component, the rest are alone.
+    let all = graph.components(|_| true);
+    assert_eq!(all.count(), n / 2 + 1);
+    assert_eq!(all.members(0).len(), n as usize / 2);
+    assert_eq!(all.of(n - 1), Some(0));
+    assert_eq!(all.of(0), Some(n / 2));
+    // Without the last state there is no loop left.
+    let some = graph.components(|s| s != n - 1);
+    assert_eq!((some.count(), some.of(n - 1)), (n - 1, None));
+}
+
+/// A path whose last state goes back to the middle.
+struct Line {
+    n: u32,
+}
+
+impl Model for Line {
+    type State = u32;
+    type Action = ();
+
+    fn init_states(&self) -> Vec<u32> {
+        vec![0]
+    }
+
+    fn actions(&self, _: &u32, actions: &mut Vec<()>) {
+        actions.push(());
+    }
+
+    fn next_state(&self, state: &u32, (): ()) -> Option<u32> {
+        Some(if *state + 1 < self.n {
+            *state + 1
+        } else {
+            self.n / 2
+        })
+    }
+}
+
+impl Scheduled for Line {
+    fn movers(&self) -> usize {
+        1
+    }
+
+    fn mover(&self, (): &()) -> Option<usize> {
+        Some(0)
+    }
+}
