@@ -22,10 +22,10 @@ use super::{Options, Progress};
 /// cuts a run does not depend on the thread count. A merge costs a few dozen microseconds of waiting; a batch should
 /// cost a millisecond or more, and its candidates should not outgrow the cache.
 const BATCH: u32 = 16 * 1024;
-const CHUNK: u32 = 256;
+const CHUNK: u32 = 512;
 
 /// A batch this small is not worth a second thread.
-const SMALL_BATCH: u32 = 512;
+const SMALL_BATCH: u32 = 1024;
 
 /// States a number can tell apart, with a bit to spare for verdicts and provisional numbers.
 const MAX_STATES: u64 = 1 << 31;
@@ -290,9 +290,17 @@ where
             })
             .sum();
         let buffers: u64 = self.chunks.iter().map(Chunk::bytes).sum();
-        let graph = self.graph.as_ref().map_or(0, Graph::bytes);
-        let bytes =
-            tables + buffers + graph + self.frontier_bytes + self.next_bytes + self.routes_bytes;
+        let graph = self.graph.as_ref().map_or(0, |graph| {
+            let transitions = chunks.iter().map(|c| c.targets.len()).sum();
+            let expanded = chunks.iter().map(|c| c.degrees.len()).sum();
+            let new = chunks.iter().map(|c| c.candidates.len()).sum();
+            graph.bytes_after(transitions, expanded, new)
+        });
+        // What the end of the level will add: an origin and mostly one arrival a state.
+        let level_end =
+            u64::from(self.next.len) * (size_of::<Origin>() + size_of::<Arrival>()) as u64;
+        let level = self.frontier_bytes + self.next_bytes + level_end;
+        let bytes = tables + buffers + graph + level + self.routes_bytes;
         if self.options.max_memory.is_some_and(|limit| bytes > limit) {
             return Err(Stop::MaxMemory);
         }

@@ -49,7 +49,7 @@ impl Graph {
     /// paths run to millions of states), so it overflows the thread's stack.
     #[must_use]
     pub fn components(&self, keep: impl Fn(u32) -> bool) -> Components {
-        components(self.states(), |s| keep(s), |s| self.targets(s))
+        components(self.states(), keep, |s| self.targets(s))
     }
 
     /// The components of the part of the graph made of `states` alone (in ascending order), as lists of members in

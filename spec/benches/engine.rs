@@ -1,0 +1,253 @@
+//! The search engine beside Stateright's BFS and DFS on one model: `cargo bench -p shootdown-spec --bench engine`.
+//!
+//! The runs are interleaved and the best of several rounds counts, so that a noisy neighbour hits all alike. What is
+//! printed are rates of one machine on one day; only the ratios mean something elsewhere.
+//!
+//! The model is a packed version of the protocol's core: CPUs that flush each other's TLBs by IPI under one lock,
+//! with interrupts off in the last of them.
+
+use std::num::NonZeroUsize;
+use std::time::Instant;
+
+use shootdown_spec::search::{Options, Scheduled, search};
+use stateright::{Checker, Model, Property};
+
+const CPUS: usize = 6;
+
+/// What a CPU is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+enum Pc {
+    Cli,
+    Lock,
+    Write,
+    Send,
+    Await,
+    Unlock,
+    Sti,
+    Touch,
+    Done,
+}
+
+/// One byte or less per CPU and field, so that what is measured is the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct State {
+    pc: [Pc; CPUS],
+    /// Whose shootdown each CPU has pending, a bit per sender.
+    irr: [u8; CPUS],
+    /// Interrupts off: a bit per CPU.
+    cli: u8,
+    /// TLB entry cached: a bit per CPU.
+    tlb: u8,
+    /// Acknowledgements still awaited, a bit per CPU.
+    acks: [u8; CPUS],
+    lock: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Step(u8),
+    Deliver(u8),
+    Fill(u8),
+}
+
+#[derive(Clone)]
+struct Shootdown {
+    /// Operations begin with interrupts on in these CPUs: those that do not wait for acks with interrupts off.
+    open: u8,
+}
+
+impl Model for Shootdown {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State {
+            pc: [Pc::Cli; CPUS],
+            irr: [0; CPUS],
+            cli: 0,
+            tlb: (1 << CPUS) - 1,
+            acks: [0; CPUS],
+            lock: u8::MAX,
+        }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        for cpu in 0..CPUS as u8 {
+            let me = cpu as usize;
+            let runs = match state.pc[me] {
+                Pc::Done => false,
+                Pc::Lock => state.lock == u8::MAX,
+                Pc::Await => state.acks[me] == 0,
+                _ => true,
+            };
+            if runs {
+                actions.push(Action::Step(cpu));
+            }
+            if state.irr[me] != 0 && state.cli >> cpu & 1 == 0 {
+                actions.push(Action::Deliver(cpu));
+            }
+            if state.pc[me] == Pc::Touch && state.tlb >> cpu & 1 == 0 {
+                actions.push(Action::Fill(cpu));
+            }
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = *last;
+        match action {
+            Action::Step(cpu) => {
+                let me = cpu as usize;
+                let bit = 1 << cpu;
+                state.pc[me] = match last.pc[me] {
+                    Pc::Cli => {
+                        state.cli |= bit & !self.open;
+                        Pc::Lock
+                    }
+                    Pc::Lock => {
+                        state.lock = cpu;
+                        Pc::Write
+                    }
+                    Pc::Write => {
+                        state.tlb &= !bit;
+                        Pc::Send
+                    }
+                    Pc::Send => {
+                        for other in (0..CPUS).filter(|o| *o != me && last.tlb >> o & 1 != 0) {
+                            state.irr[other] |= bit;
+                            state.acks[me] |= 1 << other;
+                        }
+                        Pc::Await
+                    }
+                    Pc::Await => Pc::Unlock,
+                    Pc::Unlock => {
+                        state.lock = u8::MAX;
+                        Pc::Sti
+                    }
+                    Pc::Sti => {
+                        state.cli &= !bit;
+                        Pc::Touch
+                    }
+                    Pc::Touch | Pc::Done => Pc::Done,
+                };
+            }
+            Action::Deliver(cpu) => {
+                state.tlb &= !(1 << cpu);
+                for sender in (0..CPUS).filter(|s| last.irr[cpu as usize] >> s & 1 != 0) {
+                    state.acks[sender] &= !(1 << cpu);
+                }
+                state.irr[cpu as usize] = 0;
+            }
+            Action::Fill(cpu) => state.tlb |= 1 << cpu,
+        }
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        // Never violated, so that nobody stops early.
+        vec![Property::always("lock holder is a CPU", |_, s: &State| {
+            s.lock == u8::MAX || usize::from(s.lock) < CPUS
+        })]
+    }
+}
+
+impl Scheduled for Shootdown {
+    fn movers(&self) -> usize {
+        CPUS
+    }
+
+    fn mover(&self, action: &Action) -> Option<usize> {
+        match action {
+            Action::Step(cpu) | Action::Deliver(cpu) => Some(usize::from(*cpu)),
+            Action::Fill(_) => None,
+        }
+    }
+}
+
+/// Seconds and distinct states.
+type Run = (f64, u64);
+
+fn ours(model: &Shootdown, threads: usize, keep_graph: bool) -> (Run, f64) {
+    let options = Options {
+        keep_graph,
+        ..Options::threads(threads)
+    };
+    let start = Instant::now();
+    let outcome = search(model, |_, s| u64::from(s.lock == u8::MAX), &options);
+    assert!(outcome.complete);
+    (
+        (start.elapsed().as_secs_f64(), outcome.unique),
+        outcome.bytes_per_state,
+    )
+}
+
+fn theirs(model: &Shootdown, threads: usize, depth_first: bool) -> Run {
+    let start = Instant::now();
+    let builder = model
+        .clone()
+        .checker()
+        .threads(NonZeroUsize::new(threads).map_or(1, NonZeroUsize::get));
+    let unique = if depth_first {
+        builder.spawn_dfs().join().unique_state_count()
+    } else {
+        builder.spawn_bfs().join().unique_state_count()
+    };
+    (start.elapsed().as_secs_f64(), unique as u64)
+}
+
+fn main() {
+    let rounds = std::env::var("ROUNDS")
+        .ok()
+        .and_then(|r| r.parse().ok())
+        .unwrap_or(3);
+    let model = Shootdown { open: 0b01_1111 };
+    let names = [
+        "stateright bfs",
+        "stateright dfs",
+        "search",
+        "search + graph",
+    ];
+    let only = std::env::var("ONLY").is_ok();
+    for threads in [1, 2] {
+        let mut best = [(f64::INFINITY, 0); 4];
+        let mut bytes = [None; 4];
+        for _ in 0..rounds {
+            for (i, best) in best.iter_mut().enumerate() {
+                if only && i < 2 {
+                    best.1 = 780421;
+                    continue;
+                }
+                let run = match i {
+                    0 | 1 => theirs(&model, threads, i == 1),
+                    _ => {
+                        let (run, per_state) = ours(&model, threads, i == 3);
+                        bytes[i] = Some(per_state);
+                        run
+                    }
+                };
+                if run.0 < best.0 {
+                    *best = run;
+                }
+            }
+        }
+        println!("{threads} thread(s), state of {} bytes", size_of::<State>());
+        println!(
+            "  {:<16}{:>12}{:>9}{:>14}{:>8}{:>13}",
+            "", "states", "s", "states/s", "ratio", "bytes/state"
+        );
+        for (i, (seconds, unique)) in best.into_iter().enumerate() {
+            assert_eq!(
+                unique, best[0].1,
+                "{} does not find what {} finds",
+                names[i], names[0]
+            );
+            let per_state = bytes[i].map_or_else(|| "?".to_owned(), |b| format!("{b:.1}"));
+            println!(
+                "  {:<16}{unique:>12}{seconds:>9.3}{:>14.0}{:>8.2}{per_state:>13}",
+                names[i],
+                unique as f64 / seconds,
+                best[0].0 / seconds,
+            );
+        }
+    }
+}
