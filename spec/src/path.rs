@@ -1,0 +1,54 @@
+//! The kernel paths, one file each, named after the kernel function.
+//!
+//! Every file opens with the function and version it follows, the locks it takes and in
+//! which interrupt state, and where it differs from the C code.
+
+mod flush_tlb_interrupt;
+mod gup_fast;
+mod lazy_tlb;
+mod page_referenced_one;
+mod pgd_alloc;
+mod pgd_free;
+mod split_huge_page;
+mod switch_mm;
+mod try_to_unmap_one;
+mod user_access;
+mod vmalloc_fault;
+mod vmalloc_sync_all;
+mod xen_pgd_pin;
+mod zap_page_range;
+
+use crate::config::Config;
+use crate::program::{Entry, Program, ProgramId};
+use crate::select::Select;
+
+/// Builds the program `id` for a configuration.
+///
+/// # Panics
+/// For [`ProgramId::None`].
+pub fn build(id: ProgramId, config: &Config) -> Program {
+    let s = Select { config };
+    match id {
+        ProgramId::None => panic!("no program has no steps"),
+        ProgramId::VmallocSyncAll => vmalloc_sync_all::program(s),
+        ProgramId::VmallocFault => vmalloc_fault::program(s),
+        ProgramId::PgdAlloc => pgd_alloc::program(s),
+        ProgramId::PgdFree => pgd_free::program(s),
+        ProgramId::PageReferencedOnePte => page_referenced_one::program(s, Entry::Pte),
+        ProgramId::PageReferencedOneHuge => page_referenced_one::program(s, Entry::Huge),
+        ProgramId::TryToUnmapOne => try_to_unmap_one::program(s),
+        ProgramId::ZapPageRange => zap_page_range::program(s, ProgramId::ZapPageRange),
+        ProgramId::MadviseDontneed => zap_page_range::program(s, ProgramId::MadviseDontneed),
+        ProgramId::SplitHugePage => split_huge_page::program(s),
+        ProgramId::GupFastPte => gup_fast::program(s, Entry::Pte),
+        ProgramId::GupFastHuge => gup_fast::program(s, Entry::Huge),
+        ProgramId::SwitchMm => switch_mm::program(s),
+        ProgramId::EnterLazyTlb => lazy_tlb::enter_lazy_tlb(s),
+        ProgramId::LeaveMm => lazy_tlb::leave_mm(s),
+        ProgramId::XenPgdPin => xen_pgd_pin::program(s, true),
+        ProgramId::XenPgdUnpin => xen_pgd_pin::program(s, false),
+        ProgramId::UserAccessPte => user_access::program(s, Entry::Pte),
+        ProgramId::UserAccessHuge => user_access::program(s, Entry::Huge),
+        ProgramId::FlushTlbInterrupt => flush_tlb_interrupt::program(s),
+    }
+}
