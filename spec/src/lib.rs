@@ -17,6 +17,7 @@
 //! Sequential consistency, ticket-fair spinlocks, one flush vector, one kernel entry, one pte
 //! and one huge pmd per mm, bounded CPUs, mms and operations: `docs/assumptions.md`.
 
+pub mod check;
 pub mod config;
 pub mod cpu;
 pub mod design;
@@ -35,5 +36,7 @@ pub mod select;
 pub mod spinlock;
 pub mod state;
 pub mod tlb;
+pub mod trace;
 pub mod variant;
+pub mod verdict;
 pub mod workload;

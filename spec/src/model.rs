@@ -354,4 +354,9 @@ impl Scheduled for Protocol {
             _ => Some(action.cpu().index()),
         }
     }
+
+    /// A pending flush IPI is taken as soon as interrupts are on: one class per target.
+    fn urgent(&self, action: &Action) -> Option<usize> {
+        matches!(action, Action::Ipi { .. }).then(|| action.cpu().index())
+    }
 }

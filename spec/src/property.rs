@@ -72,6 +72,8 @@ pub const PROPERTIES: &[Property] = &[
 
 /// Position of a property's bit, and of the first witness bit, in [`observe`]'s mask.
 pub const FIRST_WITNESS_BIT: usize = 16;
+/// Position of the bit "nothing runs on this CPU", by CPU: the goals of progress.
+pub const FIRST_IDLE_BIT: usize = 36;
 /// Position of the bit "an interrupt ran above this program", by program.
 pub const FIRST_INTERRUPTED_BIT: usize = 40;
 
@@ -99,7 +101,7 @@ impl Property {
 }
 
 /// Everything there is to say about a state, as a bit mask: bit *i* for property *i* violated,
-/// then the witnesses, then the programs that an interrupt runs above.
+/// then the witnesses, the CPUs on which nothing runs, the programs that an interrupt runs above.
 pub fn observe(config: &Config, state: &State) -> u64 {
     let mut mask = 0;
     for (i, property) in PROPERTIES.iter().enumerate() {
@@ -108,7 +110,11 @@ pub fn observe(config: &Config, state: &State) -> u64 {
     for (i, witness) in WITNESSES.iter().enumerate() {
         mask |= u64::from((witness.reached)(config, state)) << (FIRST_WITNESS_BIT + i);
     }
-    for (_, cpu) in state.each_cpu(config) {
+    for (who, cpu) in state.each_cpu(config) {
+        let idle = crate::id::Level::ALL
+            .iter()
+            .all(|&l| !cpu.context(l).is_running());
+        mask |= u64::from(idle) << (FIRST_IDLE_BIT + who.index());
         let below = cpu.context(crate::id::Level::Task);
         if cpu.in_irq() && below.is_running() {
             mask |= 1 << (FIRST_INTERRUPTED_BIT + below.program as usize);
@@ -119,5 +125,5 @@ pub fn observe(config: &Config, state: &State) -> u64 {
 
 // The masks must not overlap.
 const _: () = assert!(PROPERTIES.len() <= FIRST_WITNESS_BIT);
-const _: () = assert!(FIRST_WITNESS_BIT + WITNESSES.len() <= FIRST_INTERRUPTED_BIT);
+const _: () = assert!(FIRST_WITNESS_BIT + WITNESSES.len() <= FIRST_IDLE_BIT);
 const _: () = assert!(FIRST_INTERRUPTED_BIT + crate::program::PROGRAM_COUNT <= 64);

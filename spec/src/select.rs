@@ -6,7 +6,7 @@
 use crate::config::Config;
 use crate::design::{Flush, PgdLock, Ptl};
 use crate::environment::FlushBackend;
-use crate::program::{Assembler, Flags, LockRef, Mode, Of, Op, Reg, Scope};
+use crate::program::{Assembler, Flags, Label, LockRef, Mode, Of, Op, Reg, Scope};
 use crate::variant::Variant;
 
 /// What a path is to `pgd_list`.
@@ -40,8 +40,9 @@ impl Select<'_> {
         self.config.variants.has(variant)
     }
 
-    /// `pgd_lock`, as the design takes it.
-    pub fn lock_pgd(&self, p: &mut Assembler, side: Side) {
+    /// `pgd_lock`, as the design takes it. Returns where the lock itself is taken, behind the
+    /// change of the interrupt flag.
+    pub fn lock_pgd(&self, p: &mut Assembler, side: Side) -> Label {
         let (mode, source) = match (self.config.design.pgd_lock, side) {
             (PgdLock::Irqsave, _) => {
                 p.step(Op::IrqSave(Flags::Outer), "local_irq_save(flags)");
@@ -51,7 +52,9 @@ impl Select<'_> {
             (PgdLock::Rwlock, Side::Walker) => (Mode::Shared, "read_lock(&pgd_lock)"),
             (PgdLock::Rwlock, Side::Writer) => (Mode::Exclusive, "write_lock(&pgd_lock)"),
         };
+        let here = p.here();
         p.step(Op::Lock(LockRef::PgdLock, mode), source);
+        here
     }
 
     /// The matching unlock.

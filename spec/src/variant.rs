@@ -70,7 +70,7 @@ variants! {
     GupIrqsOn = 15, "gup-irqs-on", "no_walker_on_reused_table";
     /// The flush handler never acknowledges.
     LostAck = 16, "lost-ack", "no_deadlock";
-    /// The walk tries page_table_lock and retries for ever, holding pgd_lock, instead of spinning in the lock.
+    /// The walk only tries page_table_lock; if it is held it drops pgd_lock, takes it again and retries, interrupts off throughout.
     TrylockRetry = 17, "trylock-retry", "progress";
     /// zap_page_range does not flush.
     ZapSkipsFlush = 18, "zap-skips-flush", "no_stale_tlb_after_return";

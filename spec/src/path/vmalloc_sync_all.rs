@@ -19,7 +19,8 @@ pub(super) fn program(s: Select<'_>) -> Program {
     let (done, present) = (p.label(), p.label());
 
     p.step(Op::SetInitEntry, "set_pgd(pgd_offset_k(address), ...)");
-    s.lock_pgd(&mut p, Side::Walker);
+    let take_lock = s.lock_pgd(&mut p, Side::Walker);
+    let mut after_refusal = None;
     let next = p.here();
     p.step(
         Op::ForEachPgd {
@@ -29,12 +30,15 @@ pub(super) fn program(s: Select<'_>) -> Program {
     );
     if s.config.design.walk_takes_ptl {
         if s.deviates(Variant::TrylockRetry) {
-            let retry = p.here();
-            let busy = Assembler::to(retry);
+            let busy = p.label();
             p.step(
-                Op::TryLock { lock: ptl, busy },
-                "while (!spin_trylock(pgt_lock))",
+                Op::TryLock {
+                    lock: ptl,
+                    busy: Assembler::to(busy),
+                },
+                "if (!spin_trylock(pgt_lock))",
             );
+            after_refusal = Some(busy);
         } else {
             s.lock_ptl_in_walk(&mut p, ptl);
         }
@@ -63,6 +67,15 @@ pub(super) fn program(s: Select<'_>) -> Program {
     }
     p.bind(done);
     s.unlock_pgd(&mut p, Side::Walker);
+    if let Some(busy) = after_refusal {
+        // The deviation: let pgd_lock go and take it again, interrupts as they are.
+        let out = p.label();
+        p.goto(out);
+        p.bind(busy);
+        p.step(Op::Unlock(LockRef::PgdLock), "spin_unlock(&pgd_lock)");
+        p.goto(take_lock);
+        p.bind(out);
+    }
     p.finish("return")
 }
 

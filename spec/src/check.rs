@@ -1,0 +1,176 @@
+//! Checks one configuration: every property's verdict from one exploration.
+
+use crate::model::Protocol;
+use crate::program::{PROGRAMS, ProgramId};
+use crate::progress::{self, Failure};
+use crate::property::{
+    Decided, FIRST_IDLE_BIT, FIRST_INTERRUPTED_BIT, FIRST_WITNESS_BIT, PROPERTIES, Property,
+    observe,
+};
+use crate::search::{Hit, Options, Outcome, Stop, search};
+use crate::trace::Trace;
+use crate::verdict::{Counterexample, PropertyResult, States, Verdict};
+use std::time::Duration;
+
+/// What a check of one configuration came to.
+#[derive(Debug)]
+pub struct CheckResult {
+    /// Every reachable state was seen.
+    pub complete: bool,
+    /// Why not, if not.
+    pub stopped: Option<Stop>,
+    /// How large the space is.
+    pub states: States,
+    /// Every property, in the order of [`PROPERTIES`].
+    pub properties: Vec<PropertyResult>,
+    /// Programs inside which no interrupt was ever taken, though they can run here.
+    pub never_interrupted: Vec<ProgramId>,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// The most the search held at once.
+    pub peak_memory_bytes: u64,
+    /// The same per distinct state.
+    pub bytes_per_state: f64,
+    /// Bound on the odds that a fingerprint collision hid a state.
+    pub collision_odds: f64,
+}
+
+impl CheckResult {
+    /// The result for a property, by name.
+    pub fn property(&self, name: &str) -> Option<&PropertyResult> {
+        self.properties.iter().find(|p| p.name == name)
+    }
+
+    /// Names of the violated properties.
+    pub fn violated(&self) -> impl Iterator<Item = &'static str> {
+        self.properties
+            .iter()
+            .filter(|p| p.verdict == Verdict::Violated)
+            .map(|p| p.name)
+    }
+}
+
+/// Explores the configuration and judges every property.
+///
+/// The graph is kept, for progress, whatever `options` says; a bound that cuts the run off makes
+/// verdicts *incomplete*, except for what was seen to be violated.
+pub fn check(protocol: &Protocol, options: &Options) -> CheckResult {
+    let options = Options {
+        keep_graph: true,
+        ..options.clone()
+    };
+    let outcome = search(protocol, |p: &Protocol, s| observe(&p.config, s), &options);
+    judge(protocol, &outcome)
+}
+
+/// Turns what a search found into verdicts.
+pub fn judge(protocol: &Protocol, outcome: &Outcome) -> CheckResult {
+    let config = &protocol.config;
+    let stuck = progress_failure(protocol, outcome);
+    let properties = PROPERTIES
+        .iter()
+        .enumerate()
+        .map(|(i, property)| {
+            let counterexample = match property.decided {
+                Decided::OnStates(_) => outcome.hit(i).map(|hit| from_hit(protocol, hit)),
+                Decided::OnGraph => stuck.as_ref().map(|f| from_failure(protocol, f)),
+            };
+            let witnesses: Vec<_> = property
+                .witnesses(config)
+                .map(|w| {
+                    (
+                        w.name,
+                        outcome.hit(FIRST_WITNESS_BIT + w.id as usize).is_some(),
+                    )
+                })
+                .collect();
+            let verdict = verdict(property, outcome, counterexample.is_some(), &witnesses);
+            let violating_states = outcome.counts[i];
+            PropertyResult {
+                name: property.name,
+                verdict,
+                witnesses,
+                violating_states,
+                counterexample,
+            }
+        })
+        .collect();
+    let interrupted = |id: ProgramId| outcome.hit(FIRST_INTERRUPTED_BIT + id as usize).is_some();
+    let startable = |id: ProgramId| config.workload.uses(id);
+    CheckResult {
+        complete: outcome.complete,
+        stopped: outcome.stopped,
+        states: States {
+            unique: outcome.unique,
+            generated: outcome.generated,
+            depth: outcome.depth as u64,
+        },
+        properties,
+        never_interrupted: PROGRAMS
+            .iter()
+            .map(|p| p.id)
+            .filter(|&id| startable(id) && !interrupted(id))
+            .collect(),
+        elapsed: outcome.elapsed,
+        peak_memory_bytes: outcome.peak_memory_bytes,
+        bytes_per_state: outcome.bytes_per_state,
+        collision_odds: outcome.collision_odds,
+    }
+}
+
+fn verdict(
+    property: &Property,
+    outcome: &Outcome,
+    violated: bool,
+    witnesses: &[(&'static str, bool)],
+) -> Verdict {
+    let decided = match property.decided {
+        Decided::OnStates(_) => outcome.complete,
+        Decided::OnGraph => outcome.complete && outcome.graph.is_some(),
+    };
+    if violated {
+        Verdict::Violated
+    } else if !decided {
+        Verdict::Incomplete
+    } else if witnesses.iter().any(|(_, reached)| !reached) {
+        Verdict::Vacuous
+    } else {
+        Verdict::Holds
+    }
+}
+
+/// A fair run in which some CPU never gets rid of its program.
+fn progress_failure(protocol: &Protocol, outcome: &Outcome) -> Option<Failure> {
+    let goals = (0..protocol.config.cpus())
+        .map(|cpu| 1 << (FIRST_IDLE_BIT + cpu))
+        .sum();
+    match progress::check(protocol, outcome, goals) {
+        Ok(progress::Verdict::Fails(failure)) => Some(failure),
+        Ok(progress::Verdict::Holds | progress::Verdict::Unknown) => None,
+        // Without a graph nothing is decided; `verdict` says so.
+        Err(_) => None,
+    }
+}
+
+fn from_hit(protocol: &Protocol, hit: &Hit) -> Counterexample {
+    let trace = Trace::from_trail(protocol, &hit.trail).expect("the search walked this trail");
+    Counterexample {
+        trace,
+        switches: hit.switches,
+    }
+}
+
+fn from_failure(protocol: &Protocol, failure: &Failure) -> Counterexample {
+    let mut trace =
+        Trace::from_trail(protocol, &failure.unrolled(1)).expect("the search walked this trail");
+    if !failure.is_end() {
+        trace.loops_to = Some(failure.stem.actions.len());
+    }
+    let movers = trace
+        .actions
+        .iter()
+        .filter_map(|a| crate::search::Scheduled::mover(protocol, a));
+    let movers: Vec<_> = movers.collect();
+    let switches = movers.windows(2).filter(|w| w[0] != w[1]).count() as u32;
+    Counterexample { trace, switches }
+}
