@@ -1,3 +1,37 @@
-//! The `shootdown` binary.
+//! The `shootdown` binary: checks the protocol of 2011's `vmalloc_sync_all` deadlock, shows its
+//! state space, and compares every design in every environment with what is expected of it.
+//!
+//! This file parses, dispatches and turns the result into an exit code; one file per
+//! subcommand under `cli/`.
 
-fn main() {}
+mod cli;
+mod expectation;
+mod web;
+
+use clap::Parser;
+use cli::exit_code::ExitCode;
+use cli::{Cli, output};
+use std::panic;
+
+fn main() -> std::process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap's own choice: help and version go to stdout and succeed, errors to stderr.
+            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::AsPromised };
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    output::init_tracing(cli.verbosity);
+    // A bug must not look like a verdict: whatever panics is an internal error.
+    let code = match panic::catch_unwind(|| cli::run(cli)) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => error.report(),
+        Err(_) => {
+            eprintln!("error: internal error, please report it with the command line and the message above");
+            ExitCode::Internal
+        }
+    };
+    code.into()
+}

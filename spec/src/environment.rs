@@ -125,6 +125,16 @@ pub const ENVIRONMENTS: &[NamedEnvironment] = &[
         about: "nosplit+thp, two mms, and an interrupt may drop the last reference of an mm",
     },
     NamedEnvironment {
+        name: "3-cpus",
+        environment: Environment {
+            cpus: 3,
+            split_ptlocks: false,
+            thp: false,
+            ..BASE
+        },
+        about: "nosplit with three CPUs",
+    },
+    NamedEnvironment {
         name: "hypercall",
         environment: Environment {
             flush_backend: FlushBackend::Hypercall,

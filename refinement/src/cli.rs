@@ -1,0 +1,83 @@
+//! The command line: arguments only; what a subcommand does is in its own file.
+
+pub mod bounds;
+pub mod check;
+pub mod completions;
+pub mod error;
+pub mod exit_code;
+pub mod explore;
+pub mod json;
+pub mod list;
+pub mod matrix;
+pub mod output;
+pub mod replay;
+pub mod subject;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use error::CliError;
+use exit_code::ExitCode;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  as promised, or as expected
+  1  violated, rejected, or not as expected
+  2  usage, or unreadable input
+  3  incomplete: a bound, a time-out or Ctrl-C cut it off
+  4  internal error
+
+What is modelled and what is left out: docs/assumptions.md";
+
+/// Checks the Linux x86 pgd_lock / page_table_lock / TLB-flush-IPI protocol.
+///
+/// Without a subcommand: `explore`, a web page on the kernel that hung in 2011.
+#[derive(Debug, Parser)]
+#[command(name = "shootdown", version, about, after_help = EXIT_CODES, infer_subcommands = true)]
+pub struct Cli {
+    /// Say more on stderr (-v progress of the tool, -vv debugging); RUST_LOG overrides
+    #[arg(short = 'v', long = "log", global = true, action = clap::ArgAction::Count)]
+    pub verbosity: u8,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Open a web page on the state space, by default of the kernel that hung
+    Explore(explore::Args),
+    /// One design in one environment: every verdict, and the shortest counterexample
+    Check(check::Args),
+    /// Every design in every environment, and every claim, against what is expected
+    Matrix(matrix::Args),
+    /// Replay a printed schedule step by step
+    Replay(replay::Args),
+    /// Designs, environments, programs, properties, workloads and deviations
+    List(list::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+    /// Print the manual page
+    Man,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: versioned, alone on stdout.
+    Json,
+}
+
+/// Runs what was asked for.
+pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
+    match cli.command {
+        None => explore::run(&explore::Args::default_args()),
+        Some(Command::Explore(args)) => explore::run(&args),
+        Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Matrix(args)) => matrix::run(&args),
+        Some(Command::Replay(args)) => replay::run(&args),
+        Some(Command::List(args)) => list::run(&args),
+        Some(Command::Completions(args)) => completions::run(&args),
+        Some(Command::Man) => completions::man(),
+    }
+}

@@ -1,0 +1,88 @@
+//! The flags that bound a run.
+
+use super::error::CliError;
+use shootdown_spec::search::Options;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// How far a run may go.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Bounds")]
+pub struct Bounds {
+    /// Stop after this many distinct states (suffixes k, M, G)
+    #[arg(long, value_name = "N")]
+    max_states: Option<String>,
+    /// Stop before the search holds more than this (suffixes KiB, MiB, GiB)
+    #[arg(long, value_name = "SIZE")]
+    max_memory: Option<String>,
+    /// Stop after this time (suffixes s, m, h)
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<String>,
+    /// Worker threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+impl Bounds {
+    /// The search's options.
+    pub fn options(&self, cancel: Arc<AtomicBool>) -> Result<Options, CliError> {
+        let mut options = Options { cancel, ..Options::default() };
+        if let Some(threads) = self.threads {
+            options.threads = threads;
+        }
+        let states = [("k", 1e3), ("M", 1e6), ("G", 1e9), ("", 1.0)];
+        options.max_states = number("--max-states", &self.max_states, &states, "a count such as 5M")?
+            .map(|n| n as u64);
+        let sizes = [("KiB", 1024.0), ("MiB", 1048576.0), ("GiB", 1073741824.0), ("", 1.0)];
+        options.max_memory = number("--max-memory", &self.max_memory, &sizes, "a size such as 4GiB")?
+            .map(|n| n as u64);
+        let times = [("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
+        options.timeout = number("--timeout", &self.timeout, &times, "a time such as 90s or 5m")?
+            .map(Duration::from_secs_f64);
+        Ok(options)
+    }
+}
+
+/// Reads a positive number with one of the suffixes.
+fn number(
+    flag: &'static str,
+    text: &Option<String>,
+    suffixes: &[(&str, f64)],
+    wanted: &'static str,
+) -> Result<Option<f64>, CliError> {
+    let Some(text) = text else { return Ok(None) };
+    let value = suffixes.iter().find_map(|(suffix, factor)| {
+        let digits = text.trim().strip_suffix(suffix)?.trim();
+        digits.parse::<f64>().ok().map(|n| n * factor)
+    });
+    match value {
+        Some(n) if n > 0.0 && n < 1e15 => Ok(Some(n)),
+        _ => Err(CliError::Number { flag, text: text.clone(), wanted }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(text: &str) -> Option<u64> {
+        let bounds = Bounds { max_states: Some(text.into()), ..Bounds::default() };
+        bounds.options(Arc::default()).ok()?.max_states
+    }
+
+    #[test]
+    fn suffixes_multiply() {
+        assert_eq!(states("5M"), Some(5_000_000));
+        assert_eq!(states("12k"), Some(12_000));
+        assert_eq!(states("7"), Some(7));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in ["", "M", "-1", "0", "1e300", "5 apples", "NaN", "inf"] {
+            assert_eq!(states(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `check`: one design in one environment.
+
+use super::Format;
+use super::bounds::Bounds;
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::json::CheckJson;
+use super::output::{self, ProgressLine};
+use super::subject::Subject;
+use clap::builder::PossibleValuesParser;
+use shootdown_spec::check::{CheckResult, check};
+use shootdown_spec::config::Config;
+use shootdown_spec::model::Protocol;
+use shootdown_spec::property::PROPERTIES;
+use shootdown_spec::report::{self, TextOptions};
+use shootdown_spec::verdict::{PropertyResult, Verdict};
+use std::fmt::Write as _;
+use std::io::{Write, stdout};
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    subject: Subject,
+    #[command(flatten)]
+    bounds: Bounds,
+    /// Show this property's counterexample instead of the first one's
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(PROPERTIES.iter().map(|p| p.name)))]
+    property: Option<String>,
+    /// Show every violated property's counterexample
+    #[arg(long, conflicts_with = "property")]
+    all: bool,
+    /// Show every step, and every property's witnesses
+    #[arg(long)]
+    verbose: bool,
+    /// Text for people or JSON for programs
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Checks the configuration; violated is exit code 1, cut off 3.
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let config = args.subject.config("tracked", "everything")?;
+    let protocol = Protocol::new(config);
+    let mut options = args.bounds.options(output::cancel_on_ctrl_c()?)?;
+    let progress = ProgressLine::new("exploring");
+    options.progress = Some(progress.callback());
+    let result = check(&protocol, &options);
+    progress.finish();
+
+    let mut out = stdout().lock();
+    match args.format {
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, &CheckJson::new(&protocol, &result))?;
+            writeln!(out)?;
+        }
+        Format::Text => out.write_all(text(args, &protocol, &result).as_bytes())?,
+    }
+    out.flush()?;
+    Ok(exit_code(&result))
+}
+
+/// Violated beats incomplete: what was seen was seen.
+pub fn exit_code(result: &CheckResult) -> ExitCode {
+    let any = |v| result.properties.iter().any(|p| p.verdict == v);
+    if any(Verdict::Violated) {
+        ExitCode::NotAsExpected
+    } else if any(Verdict::Incomplete) {
+        ExitCode::Incomplete
+    } else {
+        ExitCode::AsPromised
+    }
+}
+
+fn text(args: &Args, protocol: &Protocol, result: &CheckResult) -> String {
+    let mut text = header(&protocol.config);
+    text += &size(result);
+    text.push('\n');
+    for property in &result.properties {
+        text += &line(property, args.verbose);
+    }
+    if args.verbose && !result.never_interrupted.is_empty() {
+        let names: Vec<_> = result.never_interrupted.iter().map(|p| p.name()).collect();
+        let _ = writeln!(text, "\nno interrupt was ever taken inside: {}", names.join(", "));
+    }
+    let options = TextOptions {
+        width: output::width(),
+        verbose: args.verbose,
+        colour: output::colour(),
+    };
+    let mut rest = 0;
+    for (i, property) in violated(result).enumerate() {
+        let wanted = match &args.property {
+            Some(name) => property.name == name,
+            None => args.all || i == 0,
+        };
+        match (&property.counterexample, wanted) {
+            (Some(c), true) => {
+                let _ = writeln!(text, "\n{}: the shortest run that violates it\n", property.name);
+                text += &report::text(protocol, &c.trace, Some(property.name), &options);
+            }
+            _ => rest += 1,
+        }
+    }
+    if rest > 0 {
+        let _ = writeln!(text, "\n{rest} more violated: `--all`, or `--property NAME`, shows the runs");
+    }
+    if let Some(stopped) = result.stopped {
+        let _ = writeln!(text, "\nINCOMPLETE: {stopped}. What is not violated so far may still be.");
+    }
+    text
+}
+
+fn violated(result: &CheckResult) -> impl Iterator<Item = &PropertyResult> {
+    result.properties.iter().filter(|p| p.verdict == Verdict::Violated)
+}
+
+/// What is checked, within which bounds.
+pub fn header(config: &Config) -> String {
+    let deviations = match config.variants.is_empty() {
+        true => String::new(),
+        false => format!(", deviating: {}", config.variants),
+    };
+    format!("{} | {} | {}{deviations}\n", config.design, config.environment, config.workload)
+}
+
+fn size(result: &CheckResult) -> String {
+    format!(
+        "{}: {} states, {} transitions, depth {}; {:.2} s, {} ({:.0} bytes a state); \
+         odds that a hash collision hid a state < {:.0e}\n",
+        if result.complete { "complete" } else { "INCOMPLETE" },
+        output::count(result.states.unique),
+        output::count(result.states.generated),
+        result.states.depth,
+        result.elapsed.as_secs_f64(),
+        output::bytes(result.peak_memory_bytes),
+        result.bytes_per_state,
+        result.collision_odds,
+    )
+}
+
+fn line(property: &PropertyResult, verbose: bool) -> String {
+    let mut line = format!("  {:<33} ", property.name);
+    match (&property.counterexample, property.verdict) {
+        (Some(c), _) => {
+            let steps = c.trace.actions.len();
+            let shape = if c.trace.loops_to.is_some() { "a loop, " } else { "" };
+            let _ = write!(line, "VIOLATED    {shape}{steps} steps, {} context switches", c.switches);
+        }
+        (None, Verdict::Vacuous) => {
+            let unreached: Vec<_> =
+                property.witnesses.iter().filter(|(_, r)| !r).map(|(n, _)| *n).collect();
+            let _ = write!(line, "vacuous     never reached: {}", unreached.join(", "));
+        }
+        (None, verdict) => {
+            let _ = write!(line, "{verdict}");
+        }
+    }
+    if verbose {
+        for (name, reached) in &property.witnesses {
+            let _ = write!(line, "\n      {} {name}", if *reached { "reached" } else { "NOT reached" });
+        }
+    }
+    line.push('\n');
+    line
+}

@@ -1,0 +1,110 @@
+//! Everything that can go wrong outside the model, with what to do about it.
+
+use super::exit_code::ExitCode;
+use shootdown_spec::config::ConfigError;
+use shootdown_spec::schedule::ScheduleError;
+use shootdown_spec::workload::WorkloadError;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// An expected failure of a command.
+#[derive(Debug, Error)]
+pub enum CliError {
+    /// Axes that contradict each other.
+    #[error("{0}\n  `shootdown list` shows every axis and what it needs")]
+    Config(#[from] ConfigError),
+    /// A workload that cannot be read.
+    #[error("--workload: {0}\n  `shootdown list workloads` and `shootdown list programs` show the names")]
+    Workload(#[from] WorkloadError),
+    /// A schedule that cannot be read.
+    #[error("{source_name}: {error}")]
+    Schedule {
+        /// Where it came from.
+        source_name: String,
+        /// What is wrong.
+        error: ScheduleError,
+    },
+    /// A name that is not in a table.
+    #[error("no {what} is called `{name}`{hint}\n  there are: {all}")]
+    Unknown {
+        /// What was looked for.
+        what: &'static str,
+        /// The name given.
+        name: String,
+        /// "did you mean".
+        hint: String,
+        /// The right names.
+        all: String,
+    },
+    /// A number with a unit that cannot be read.
+    #[error("{flag}: `{text}` is not {wanted}")]
+    Number {
+        /// The flag.
+        flag: &'static str,
+        /// What was written.
+        text: String,
+        /// What would do.
+        wanted: &'static str,
+    },
+    /// A file that cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The server cannot listen.
+    #[error("cannot listen on {address}: {error}\n  another port: `--bind 127.0.0.1:0` takes any free one")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Ctrl-C cannot be caught.
+    #[error("cannot catch Ctrl-C: {0}")]
+    Signal(#[from] ctrlc::Error),
+    /// stdout went away or is full.
+    #[error("cannot write the result: {0}")]
+    Output(#[from] io::Error),
+    /// A result that cannot be written as JSON: a bug.
+    #[error("cannot write the result as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl CliError {
+    /// Prints the message and says how to exit. A closed pipe is the reader's choice, not an
+    /// error, and gets no message.
+    pub fn report(&self) -> ExitCode {
+        let closed = |e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe;
+        match self {
+            CliError::Output(e) if closed(e) => return ExitCode::AsPromised,
+            CliError::Json(e) if e.io_error_kind() == Some(io::ErrorKind::BrokenPipe) => {
+                return ExitCode::AsPromised;
+            }
+            _ => eprintln!("error: {self}"),
+        }
+        match self {
+            CliError::Signal(_) | CliError::Json(_) | CliError::Output(_) => ExitCode::Internal,
+            _ => ExitCode::Usage,
+        }
+    }
+
+    /// An unknown name, with the nearest right one.
+    pub fn unknown<'a>(
+        what: &'static str,
+        name: &str,
+        names: impl Iterator<Item = &'a str> + Clone,
+    ) -> CliError {
+        let hint = shootdown_spec::workload::nearest(name, names.clone());
+        CliError::Unknown {
+            what,
+            name: name.to_string(),
+            hint: hint.map(|n| format!(", did you mean `{n}`?")).unwrap_or_default(),
+            all: names.collect::<Vec<_>>().join(", "),
+        }
+    }
+}

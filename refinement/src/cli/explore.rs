@@ -1,0 +1,86 @@
+//! `explore`: a web page on the state space.
+
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::output;
+use super::subject::Subject;
+use crate::web;
+use clap::ValueEnum;
+use shootdown_spec::model::Protocol;
+use std::io::{Write, stdout};
+use std::net::SocketAddr;
+
+const DEFAULT_BIND: &str = "127.0.0.1:3000";
+
+/// What is explored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Of {
+    /// The specification.
+    #[default]
+    Spec,
+}
+
+/// Arguments of `explore`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Loopback address to listen on; port 0 takes any free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = DEFAULT_BIND, value_parser = loopback)]
+    bind: SocketAddr,
+    /// What is explored
+    #[arg(long, value_enum, default_value_t)]
+    subject: Of,
+    /// Stop after this many seconds instead of on Ctrl-C
+    #[arg(long, value_name = "SECONDS")]
+    seconds: Option<u64>,
+    #[command(flatten)]
+    config: Subject,
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        text.parse().map_err(|_| "an address with a port, such as 127.0.0.1:3000".to_string())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("only loopback addresses are served: 127.0.0.1 or [::1]".into())
+    }
+}
+
+impl Args {
+    /// What `shootdown` without arguments does.
+    pub fn default_args() -> Args {
+        Args {
+            bind: DEFAULT_BIND.parse().expect("a constant"),
+            subject: Of::Spec,
+            seconds: None,
+            config: Subject::default(),
+        }
+    }
+}
+
+/// Serves until Ctrl-C.
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let Of::Spec = args.subject;
+    let config = args.config.config("v2.6.37", "aging")?;
+    let protocol = Protocol::new(config);
+    let stop = output::cancel_on_ctrl_c()?;
+    if let Some(seconds) = args.seconds {
+        let stop = stop.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_secs(seconds));
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+    }
+    let about = super::check::header(&protocol.config);
+    web::serve(protocol, args.bind, stop, |address| {
+        let text = format!(
+            "exploring {about}\n  http://{address}/\n\n\
+             Under Properties, the link behind `no_deadlock` leads to the shortest deadlock: follow the\n\
+             path of actions with the arrow keys. Ctrl-C stops the server.\n"
+        );
+        // Nobody may be listening to stdout; the page is there all the same.
+        let _ = stdout().write_all(text.as_bytes());
+        let _ = stdout().flush();
+    })?;
+    Ok(ExitCode::AsPromised)
+}

@@ -1,0 +1,88 @@
+//! The versioned JSON that `check` and `matrix` print.
+
+use serde::Serialize;
+use shootdown_spec::check::CheckResult;
+use shootdown_spec::environment::Environment;
+use shootdown_spec::model::Protocol;
+use shootdown_spec::report::{StepRecord, steps};
+use shootdown_spec::schedule::Schedule;
+use shootdown_spec::verdict::{States, Verdict};
+use std::collections::BTreeMap;
+
+/// One cell: what `check --format json` prints, and `matrix` lists.
+#[derive(Debug, Serialize)]
+pub struct CheckJson {
+    schema: &'static str,
+    design: String,
+    environment: Environment,
+    workload: Vec<String>,
+    variants: Vec<&'static str>,
+    complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<String>,
+    states: States,
+    properties: Vec<PropertyJson>,
+    never_interrupted: Vec<&'static str>,
+    elapsed_ms: u64,
+    peak_memory_bytes: u64,
+    bytes_per_state: f64,
+    collision_odds: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct PropertyJson {
+    name: &'static str,
+    verdict: Verdict,
+    witnesses: BTreeMap<&'static str, bool>,
+    violating_states: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counterexample: Option<CounterexampleJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct CounterexampleJson {
+    steps: Vec<StepRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loops_to: Option<usize>,
+    context_switches: u32,
+    schedule: String,
+}
+
+impl CheckJson {
+    /// The JSON of a result.
+    pub fn new(protocol: &Protocol, result: &CheckResult) -> CheckJson {
+        let config = &protocol.config;
+        let properties = result
+            .properties
+            .iter()
+            .map(|p| PropertyJson {
+                name: p.name,
+                verdict: p.verdict,
+                witnesses: p.witnesses.iter().copied().collect(),
+                violating_states: p.violating_states,
+                counterexample: p.counterexample.as_ref().map(|c| CounterexampleJson {
+                    steps: steps(protocol, &c.trace),
+                    loops_to: c.trace.loops_to,
+                    context_switches: c.switches,
+                    schedule: Schedule::new(config, &c.trace).to_string(),
+                }),
+            })
+            .collect();
+        CheckJson {
+            schema: "shootdown/check/1",
+            design: config.design.to_string(),
+            environment: config.environment,
+            workload: config.workload.text.split(',').map(str::to_string).collect(),
+            variants: config.variants.iter().map(|v| v.name).collect(),
+            complete: result.complete,
+            stopped: result.stopped.map(|s| s.to_string()),
+            states: result.states,
+            properties,
+            never_interrupted: result.never_interrupted.iter().map(|p| p.name()).collect(),
+            elapsed_ms: result.elapsed.as_millis() as u64,
+            peak_memory_bytes: result.peak_memory_bytes,
+            bytes_per_state: result.bytes_per_state,
+            collision_odds: result.collision_odds,
+        }
+    }
+}

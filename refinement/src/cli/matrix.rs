@@ -1,0 +1,224 @@
+//! `matrix`: every design in every environment, and every claim, against what is expected.
+
+mod markdown;
+mod table;
+
+use super::Format;
+use super::bounds::Bounds;
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::json::CheckJson;
+use super::output::{self, ProgressLine};
+use crate::expectation::{Cell, Claim, Difference, Expectations};
+use serde::Serialize;
+use shootdown_spec::check::{CheckResult, check};
+use shootdown_spec::model::Protocol;
+use shootdown_spec::search::Options;
+use std::io::{Write, stdout};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Arguments of `matrix`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only this claim of protocol.md §7: C1 to C9, B1 to B12
+    #[arg(long, value_name = "ID", ignore_case = true,
+          value_parser = clap::builder::PossibleValuesParser::new(claim_ids()))]
+    claim: Option<String>,
+    /// Only the claims
+    #[arg(long, conflicts_with_all = ["claim", "grid"])]
+    claims: bool,
+    /// Only the designs × environments
+    #[arg(long, conflicts_with = "claim")]
+    grid: bool,
+    /// Only cells of this design
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(
+        shootdown_spec::design::DESIGNS.iter().map(|d| d.name)))]
+    design: Option<String>,
+    /// Print Markdown: docs/verdicts.md, or with --claims docs/claims.md
+    #[arg(long, conflicts_with = "format")]
+    markdown: bool,
+    /// Print expectations.toml with what came out, to be compared by hand
+    #[arg(long, hide = true, conflicts_with_all = ["format", "markdown"])]
+    bless: bool,
+    #[command(flatten)]
+    bounds: Bounds,
+    /// Text for people or JSON for programs
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// A cell that was checked.
+pub struct Checked {
+    cell: Cell,
+    /// The claim it belongs to, if to one.
+    claim: Option<String>,
+    protocol: Protocol,
+    result: CheckResult,
+    differences: Vec<Difference>,
+}
+
+/// Everything a run of `matrix` found.
+pub struct Matrix {
+    expectations: Expectations,
+    checked: Vec<Checked>,
+    /// Cells that were not reached before the run was cut off.
+    not_run: usize,
+    elapsed: Duration,
+}
+
+#[derive(Serialize)]
+struct CellJson {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claim: Option<String>,
+    #[serde(flatten)]
+    check: CheckJson,
+    expected: ExpectedJson,
+    differences: Vec<String>,
+    as_expected: bool,
+}
+
+#[derive(Serialize)]
+struct ExpectedJson {
+    states: u64,
+    violated: Vec<String>,
+    vacuous: Vec<String>,
+}
+
+/// Checks the cells; any difference is exit code 1, a cell that was cut off 3.
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let mut expectations = Expectations::load();
+    args.narrow(&mut expectations);
+    let options = args.bounds.options(output::cancel_on_ctrl_c()?)?;
+    let matrix = Matrix::check(expectations, &options)?;
+    let mut out = stdout().lock();
+    if args.bless {
+        write!(out, "{}", matrix.blessed())?;
+    } else if args.markdown && args.claims {
+        write!(out, "{}", markdown::claims(&matrix))?;
+    } else if args.markdown {
+        write!(out, "{}", markdown::verdicts(&matrix))?;
+    } else if args.format == Format::Json {
+        let cells: Vec<_> = matrix.checked.iter().map(CellJson::new).collect();
+        serde_json::to_writer_pretty(&mut out, &cells)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", table::text(&matrix, output::width()))?;
+    }
+    out.flush()?;
+    Ok(matrix.exit_code())
+}
+
+fn claim_ids() -> Vec<String> {
+    Expectations::load().claim.into_iter().map(|c| c.id).collect()
+}
+
+impl Args {
+    fn narrow(&self, expectations: &mut Expectations) {
+        if self.claims || self.claim.is_some() {
+            expectations.grid.clear();
+        }
+        if self.grid {
+            expectations.claim.clear();
+        }
+        if let Some(id) = &self.claim {
+            expectations.claim.retain(|c| c.id.eq_ignore_ascii_case(id));
+        }
+        if let Some(design) = &self.design {
+            expectations.grid.retain(|c| c.design == *design);
+            for claim in &mut expectations.claim {
+                claim.cell.retain(|c| c.design == *design);
+            }
+            expectations.claim.retain(|c| !c.cell.is_empty());
+        }
+    }
+}
+
+impl Matrix {
+    /// Checks every cell, the grid first; stops between cells when cancelled.
+    fn check(expectations: Expectations, options: &Options) -> Result<Matrix, CliError> {
+        let started = Instant::now();
+        let grid = expectations.grid.iter().map(|c| (None, c));
+        let claims = expectations.claim.iter().flat_map(|claim| {
+            claim.cell.iter().map(move |c| (Some(claim.id.clone()), c))
+        });
+        let cells: Vec<(Option<String>, &Cell)> = grid.chain(claims).collect();
+        let progress = ProgressLine::new("matrix");
+        let mut checked = Vec::new();
+        for (i, (claim, cell)) in cells.iter().enumerate() {
+            // The time-out is for the whole run.
+            let left = options.timeout.map(|t| t.saturating_sub(started.elapsed()));
+            if options.cancel.load(Ordering::Relaxed) || left == Some(Duration::ZERO) {
+                break;
+            }
+            progress.now(&format!("cell {} of {}: {} {}", i + 1, cells.len(), cell.design, cell.env));
+            let options = Options {
+                timeout: left,
+                progress: Some(progress.callback()),
+                ..options.clone()
+            };
+            let protocol = Protocol::new(cell.config()?);
+            let result = check(&protocol, &options);
+            tracing::info!(cell = cell.command(), states = result.states.unique, "checked");
+            let differences = cell.differences(&result);
+            let cell = (*cell).clone();
+            checked.push(Checked { cell, claim: claim.clone(), protocol, result, differences });
+        }
+        progress.finish();
+        let not_run = cells.len() - checked.len();
+        drop(cells);
+        Ok(Matrix { expectations, checked, not_run, elapsed: started.elapsed() })
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        if self.checked.iter().any(|c| !c.differences.is_empty()) {
+            ExitCode::NotAsExpected
+        } else if self.not_run > 0 || self.checked.iter().any(|c| !c.result.complete) {
+            ExitCode::Incomplete
+        } else {
+            ExitCode::AsPromised
+        }
+    }
+
+    /// Cells of the designs × environments.
+    fn grid(&self) -> impl Iterator<Item = &Checked> {
+        self.checked.iter().filter(|c| c.claim.is_none())
+    }
+
+    /// The claims with their cells that were checked.
+    fn claims(&self) -> impl Iterator<Item = (&Claim, Vec<&Checked>)> {
+        self.expectations.claim.iter().map(|claim| {
+            let own = |c: &&Checked| c.claim.as_deref() == Some(claim.id.as_str());
+            (claim, self.checked.iter().filter(own).collect())
+        })
+    }
+
+    fn blessed(&self) -> String {
+        let mut observed = self.checked.iter().map(|c| c.cell.observed(&c.result));
+        let mut expectations = self.expectations.clone();
+        for cell in &mut expectations.grid {
+            *cell = observed.next().unwrap_or_else(|| cell.clone());
+        }
+        for cell in expectations.claim.iter_mut().flat_map(|c| &mut c.cell) {
+            *cell = observed.next().unwrap_or_else(|| cell.clone());
+        }
+        toml::to_string(&expectations).expect("the file was read from TOML")
+    }
+}
+
+impl CellJson {
+    fn new(checked: &Checked) -> CellJson {
+        let describe = |d: &Difference| format!("{}: expected {}, observed {}", d.what, d.expected, d.observed);
+        CellJson {
+            claim: checked.claim.clone(),
+            check: CheckJson::new(&checked.protocol, &checked.result),
+            expected: ExpectedJson {
+                states: checked.cell.states,
+                violated: checked.cell.violated.clone(),
+                vacuous: checked.cell.vacuous.clone(),
+            },
+            differences: checked.differences.iter().map(describe).collect(),
+            as_expected: checked.differences.is_empty() && checked.result.complete,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The matrix as a person reads it on a terminal.
+
+use super::{Checked, Matrix};
+use crate::cli::output;
+use comfy_table::{ContentArrangement, Table, presets};
+use shootdown_spec::property::PROPERTIES;
+use shootdown_spec::verdict::Verdict;
+use std::fmt::Write as _;
+
+/// Short names of the properties, for narrow columns.
+const SHORT: &[(&str, &str)] = &[
+    ("no_deadlock", "deadlock"),
+    ("no_lock_cycle", "lock-cycle"),
+    ("no_lock_held_across_ipi_wait", "strict"),
+    ("irqs_on_while_waiting_for_ipi", "irqs-on"),
+    ("no_irqs_off_wait_for_flush_lock", "upstream"),
+    ("mutual_exclusion", "mutex"),
+    ("lock_order", "order"),
+    ("pgd_list_integrity", "list"),
+    ("kernel_entries_synced", "sync"),
+    ("no_stale_tlb_after_return", "stale-tlb"),
+    ("no_use_of_freed_frame", "freed-frame"),
+    ("no_walker_on_reused_table", "gup"),
+    ("no_write_to_pinned_pgd", "pinned"),
+    ("ack_after_flush", "ack"),
+    ("progress", "progress"),
+];
+
+/// The short name of a property.
+pub(super) fn short(name: &str) -> &'static str {
+    SHORT.iter().find(|(n, _)| *n == name).map_or("?", |(_, s)| s)
+}
+
+/// What a cell came to, in short names. `progress` goes without saying beside a deadlock.
+pub(super) fn summary(checked: &Checked) -> String {
+    let violated: Vec<_> = checked.result.violated().collect();
+    let words: Vec<_> = violated
+        .iter()
+        .filter(|n| **n != "progress" || !violated.contains(&"no_deadlock"))
+        .map(|n| short(n))
+        .collect();
+    let mut text = if !words.is_empty() {
+        words.join(" ")
+    } else if checked.result.complete {
+        "holds".into()
+    } else {
+        "incomplete".into()
+    };
+    if !checked.result.complete && !words.is_empty() {
+        text += " (incomplete)";
+    }
+    if !checked.differences.is_empty() {
+        text += " UNEXPECTED";
+    }
+    text
+}
+
+/// The legend: which short name stands for which property.
+pub(super) fn legend() -> String {
+    let words: Vec<_> = PROPERTIES.iter().map(|p| format!("{} = {}", short(p.name), p.name)).collect();
+    words.join(", ")
+}
+
+/// Designs down, environments across.
+pub(super) fn grid_axes(matrix: &Matrix) -> (Vec<String>, Vec<String>) {
+    let (mut designs, mut environments) = (Vec::new(), Vec::new());
+    for cell in &matrix.expectations.grid {
+        if !designs.contains(&cell.design) {
+            designs.push(cell.design.clone());
+        }
+        if !environments.contains(&cell.env) {
+            environments.push(cell.env.clone());
+        }
+    }
+    (designs, environments)
+}
+
+/// Everything, for a terminal of this width.
+pub(super) fn text(matrix: &Matrix, width: usize) -> String {
+    let mut text = String::new();
+    if !matrix.expectations.grid.is_empty() {
+        text += "Violated properties by design and environment, with distinct states\n\n";
+        let _ = writeln!(text, "{}\n", grid(matrix, width));
+    }
+    if !matrix.expectations.claim.is_empty() {
+        let _ = writeln!(text, "Claims\n\n{}\n", claims(matrix, width));
+    }
+    let _ = writeln!(text, "{}\n", legend());
+    for checked in matrix.checked.iter().filter(|c| !c.differences.is_empty()) {
+        let _ = writeln!(text, "UNEXPECTED: {}", checked.cell.command());
+        for d in &checked.differences {
+            let _ = writeln!(text, "  {}: expected {}, observed {}", d.what, d.expected, d.observed);
+        }
+    }
+    for checked in matrix.checked.iter().filter(|c| !c.result.complete) {
+        let why = checked.result.stopped.map(|s| s.to_string()).unwrap_or_default();
+        let _ = writeln!(text, "INCOMPLETE ({why}): {}", checked.cell.command());
+    }
+    text + &closing(matrix)
+}
+
+fn closing(matrix: &Matrix) -> String {
+    let states: u64 = matrix.checked.iter().map(|c| c.result.states.unique).sum();
+    let transitions: u64 = matrix.checked.iter().map(|c| c.result.states.generated).sum();
+    let vacuous = |c: &Checked| {
+        c.result.properties.iter().filter(|p| p.verdict == Verdict::Vacuous).count()
+    };
+    let unexpected = matrix.checked.iter().filter(|c| !c.differences.is_empty()).count();
+    let incomplete = matrix.checked.iter().filter(|c| !c.result.complete).count();
+    let mut text = format!(
+        "{} cells in {:.1} s: {} states, {} transitions; {} verdicts vacuous as expected; \
+         {unexpected} cells not as expected",
+        matrix.checked.len(),
+        matrix.elapsed.as_secs_f64(),
+        output::count(states),
+        output::count(transitions),
+        matrix.checked.iter().filter(|c| c.differences.is_empty()).map(vacuous).sum::<usize>(),
+    );
+    if incomplete + matrix.not_run > 0 {
+        let _ = write!(text, "; {incomplete} cut off, {} not run", matrix.not_run);
+    }
+    text + "\n"
+}
+
+fn grid(matrix: &Matrix, width: usize) -> Table {
+    let (designs, environments) = grid_axes(matrix);
+    let mut table = new_table(width);
+    table.set_header(std::iter::once("design".to_string()).chain(environments.iter().cloned()));
+    for design in &designs {
+        let mut row = vec![design.clone()];
+        for env in &environments {
+            let found = matrix.grid().find(|c| c.cell.design == *design && c.cell.env == *env);
+            row.push(found.map_or("not run".into(), |c| {
+                format!("{}\n{}", summary(c), output::count(c.result.states.unique))
+            }));
+        }
+        table.add_row(row);
+    }
+    table
+}
+
+fn claims(matrix: &Matrix, width: usize) -> Table {
+    let mut table = new_table(width);
+    table.set_header(["", "cell", "came out", "states"]);
+    for (claim, cells) in matrix.claims() {
+        table.add_row([claim.id.clone(), claim.says.clone(), String::new(), String::new()]);
+        for c in cells {
+            let command = c.cell.command();
+            let command = command.strip_prefix("shootdown check ").unwrap_or(&command);
+            table.add_row([
+                String::new(),
+                format!("  {command}"),
+                summary(c),
+                output::count(c.result.states.unique),
+            ]);
+        }
+    }
+    table
+}
+
+fn new_table(width: usize) -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width as u16);
+    table
+}

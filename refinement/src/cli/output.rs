@@ -1,0 +1,110 @@
+//! Terminal: diagnostics, the progress line, Ctrl-C, widths and numbers.
+
+use super::error::CliError;
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use shootdown_spec::search::{Progress, ProgressFn};
+use std::io::{IsTerminal, stderr, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+
+/// Sends tracing's events to stderr: warnings, or more with `-v`.
+pub fn init_tracing(verbosity: u8) {
+    let level = match verbosity {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    // Tests may have installed one already; theirs will do.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).try_init();
+}
+
+/// The flag that Ctrl-C raises. A second Ctrl-C ends the process at once.
+pub fn cancel_on_ctrl_c() -> Result<Arc<AtomicBool>, CliError> {
+    static CANCEL: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    if let Some(cancel) = CANCEL.get() {
+        return Ok(cancel.clone());
+    }
+    let cancel = CANCEL.get_or_init(Arc::default).clone();
+    let raised = cancel.clone();
+    ctrlc::set_handler(move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(3);
+        }
+        eprintln!("\nstopping; what is finished will be printed (Ctrl-C again: stop at once)");
+    })?;
+    Ok(cancel)
+}
+
+/// A progress line on stderr for anything over a second; nothing when stderr is no terminal.
+pub struct ProgressLine {
+    bar: ProgressBar,
+}
+
+impl ProgressLine {
+    /// A line that starts with what is being done.
+    pub fn new(what: &str) -> ProgressLine {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        bar.set_style(ProgressStyle::with_template("{spinner} {prefix}: {msg}").expect("a constant"));
+        bar.set_prefix(what.to_string());
+        ProgressLine { bar }
+    }
+
+    /// Changes what is being done.
+    pub fn now(&self, what: &str) {
+        self.bar.set_prefix(what.to_string());
+    }
+
+    /// What a search calls as it gets on.
+    pub fn callback(&self) -> ProgressFn {
+        let bar = self.bar.clone();
+        Arc::new(move |p: &Progress| {
+            if p.elapsed > Duration::from_secs(1) && bar.is_hidden() && stderr().is_terminal() {
+                bar.set_draw_target(ProgressDrawTarget::stderr());
+            }
+            bar.set_message(describe(p));
+            bar.tick();
+        })
+    }
+
+    /// Takes the line away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn describe(p: &Progress) -> String {
+    // A level-synchronous search cannot know how many levels are left.
+    format!(
+        "{} states ({}/s), {} transitions, depth {}, {} waiting, {}, time left unknown",
+        HumanCount(p.unique),
+        HumanCount(p.rate as u64),
+        HumanCount(p.generated),
+        p.depth,
+        HumanCount(p.frontier),
+        HumanBytes(p.memory_bytes),
+    )
+}
+
+/// Columns of the terminal, 100 when stdout is none.
+pub fn width() -> usize {
+    terminal_size::terminal_size().map_or(100, |(w, _)| w.0 as usize).clamp(40, 240)
+}
+
+/// Should stdout be coloured?
+pub fn colour() -> bool {
+    stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// A count with thousands separators.
+pub fn count(n: u64) -> String {
+    HumanCount(n).to_string()
+}
+
+/// A size with its unit.
+pub fn bytes(n: u64) -> String {
+    HumanBytes(n).to_string()
+}

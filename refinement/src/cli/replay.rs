@@ -1,0 +1,155 @@
+//! `replay`: a printed schedule, step by step.
+
+use super::Format;
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::output;
+use super::subject::DesignArgs;
+use serde::Serialize;
+use shootdown_spec::config::Config;
+use shootdown_spec::model::Protocol;
+use shootdown_spec::property::PROPERTIES;
+use shootdown_spec::report::{self, StepRecord, TextOptions, steps};
+use shootdown_spec::schedule::Schedule;
+use shootdown_spec::trace::{Trace, TraceError};
+use std::io::{Read, Write, stdin, stdout};
+use std::path::Path;
+
+/// Arguments of `replay`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The schedule string, a file that holds one, or `-` for stdin
+    schedule: String,
+    /// Replay on another design, up to the first step it does not allow
+    #[command(flatten)]
+    design: DesignArgs,
+    /// Show only the steps that matter
+    #[arg(long)]
+    brief: bool,
+    /// Text for people or JSON for programs
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Serialize)]
+struct ReplayJson {
+    schema: &'static str,
+    design: String,
+    steps: Vec<StepRecord>,
+    violated: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<RefusedJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct RefusedJson {
+    step: usize,
+    action: String,
+    reason: String,
+}
+
+/// Replays; a violation on the way, or a step that does not fit, is exit code 1.
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let (source_name, text) = read(&args.schedule)?;
+    let schedule = Schedule::parse(text.trim())
+        .map_err(|error| CliError::Schedule { source_name, error })?;
+    let config = if args.design.is_given() {
+        let c = &schedule.config;
+        let design = args.design.design(c.design.name().unwrap_or("tracked"))?;
+        Config::new(design, c.environment, c.workload.clone(), c.variants)?
+    } else {
+        schedule.config.clone()
+    };
+    let protocol = Protocol::new(config);
+
+    let (trace, refused) = longest_prefix(&protocol, &schedule.trace);
+    let states = trace.states(&protocol).unwrap_or_default();
+    let violated: Vec<&'static str> = PROPERTIES
+        .iter()
+        .filter(|p| states.iter().any(|s| p.is_violated(&protocol.config, s)))
+        .map(|p| p.name)
+        .collect();
+    let mut out = stdout().lock();
+    match args.format {
+        Format::Json => {
+            let refused = refused.as_ref().map(|e| match e {
+                TraceError::Refused { step, action, reason } => RefusedJson {
+                    step: *step,
+                    action: action.to_string(),
+                    reason: reason.clone(),
+                },
+                TraceError::Start => RefusedJson {
+                    step: 0,
+                    action: "start".into(),
+                    reason: e.to_string(),
+                },
+            });
+            let json = ReplayJson {
+                schema: "shootdown/replay/1",
+                design: protocol.config.design.to_string(),
+                steps: steps(&protocol, &trace),
+                violated: violated.clone(),
+                refused,
+            };
+            serde_json::to_writer_pretty(&mut out, &json)?;
+            writeln!(out)?;
+        }
+        Format::Text => {
+            let options = TextOptions {
+                width: output::width(),
+                verbose: !args.brief,
+                colour: output::colour(),
+            };
+            writeln!(out, "{}", super::check::header(&protocol.config))?;
+            write!(out, "{}", report::text(&protocol, &trace, violated.first().copied(), &options))?;
+            match (&refused, violated.as_slice()) {
+                (Some(error), _) => writeln!(out, "\nthe schedule does not fit: {error}")?,
+                (None, []) => writeln!(out, "\nno property is violated on the way")?,
+                (None, violated) => writeln!(out, "\nviolated on the way: {}", violated.join(", "))?,
+            }
+        }
+    }
+    out.flush()?;
+    let clean = refused.is_none() && violated.is_empty();
+    Ok(if clean { ExitCode::AsPromised } else { ExitCode::NotAsExpected })
+}
+
+/// As much of the run as fits, and why the next step does not.
+fn longest_prefix(protocol: &Protocol, trace: &Trace) -> (Trace, Option<TraceError>) {
+    let mut trace = trace.clone();
+    match trace.states(protocol) {
+        Ok(_) => (trace, None),
+        Err(error) => {
+            let keep = match &error {
+                TraceError::Refused { step, .. } => step - 1,
+                TraceError::Start => 0,
+            };
+            trace.actions.truncate(keep);
+            trace.loops_to = None;
+            if error == TraceError::Start {
+                trace.start = protocol.config.starts()[0];
+            }
+            (trace, Some(error))
+        }
+    }
+}
+
+/// The schedule's text and where it came from.
+fn read(argument: &str) -> Result<(String, String), CliError> {
+    // A schedule has semicolons; a file name that has them too can be given as ./name.
+    let path = Path::new(argument);
+    let failed = |error| CliError::File { path: path.to_path_buf(), error };
+    // Longer than any schedule worth replaying; keeps a mistyped device from filling memory.
+    const MOST: u64 = 16 << 20;
+    let mut text = String::new();
+    if argument == "-" {
+        stdin().take(MOST).read_to_string(&mut text).map_err(failed)?;
+        return Ok(("stdin".into(), text));
+    }
+    if argument.contains(';') && !path.exists() {
+        return Ok(("schedule".into(), argument.to_string()));
+    }
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(MOST).read_to_string(&mut text).map_err(failed)?;
+    Ok((argument.to_string(), text))
+}

@@ -1,0 +1,261 @@
+//! What is expected of every named cell: `expectations.toml`.
+//!
+//! A cell is a design in an environment with a workload. The file says which properties must
+//! be violated, which must be vacuous, that all others must hold, and how many distinct states
+//! there are. An unexpected pass differs as much as an unexpected violation.
+
+use crate::cli::error::CliError;
+use crate::cli::subject::variants;
+use serde::{Deserialize, Serialize};
+use shootdown_spec::check::CheckResult;
+use shootdown_spec::config::Config;
+use shootdown_spec::design::{DESIGNS, Design};
+use shootdown_spec::environment::{ENVIRONMENTS, Environment};
+use shootdown_spec::property::PROPERTIES;
+use shootdown_spec::verdict::Verdict;
+use shootdown_spec::workload::Workload;
+use std::fmt::Write as _;
+
+/// The file, compiled in: what is checked is what this binary was built with.
+const FILE: &str = include_str!("../expectations.toml");
+
+/// Everything that is expected.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expectations {
+    /// Designs × environments.
+    pub grid: Vec<Cell>,
+    /// Claims of the thread and beyond it, each with the cells that decide it.
+    pub claim: Vec<Claim>,
+}
+
+/// A claim of protocol.md §7.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// C1–C9 of the thread, B1–B12 beyond it.
+    pub id: String,
+    /// The claim.
+    pub says: String,
+    /// What came out, in words.
+    pub finding: String,
+    /// What decides it.
+    pub cell: Vec<Cell>,
+}
+
+/// One cell and what must come out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cell {
+    /// Named design.
+    pub design: String,
+    /// Axis that differs from the named design's, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ptl: Option<String>,
+    /// Named environment.
+    pub env: String,
+    /// Bounds that differ from the environment's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u8>,
+    /// As `cpus`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mms: Option<u8>,
+    /// As `cpus`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ops_per_cpu: Option<u8>,
+    /// As `cpus`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pgd_free_in_irq: Option<bool>,
+    /// Workload in its text form.
+    pub workload: String,
+    /// Deviations.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<String>,
+    /// Distinct states.
+    pub states: u64,
+    /// Properties that must be violated.
+    pub violated: Vec<String>,
+    /// Properties that must be vacuous.
+    pub vacuous: Vec<String>,
+    /// The property whose counterexample tells the story; the first violated one otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub show: Option<String>,
+    /// Why the cell is there.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// A difference between what was expected and what came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// A property, or `states`.
+    pub what: String,
+    /// What was expected.
+    pub expected: String,
+    /// What came out.
+    pub observed: String,
+}
+
+impl Expectations {
+    /// Reads the compiled-in file.
+    ///
+    /// # Panics
+    /// If the file is malformed; a test reads it too.
+    pub fn load() -> Expectations {
+        toml::from_str(FILE).unwrap_or_else(|e| panic!("refinement/expectations.toml: {e}"))
+    }
+}
+
+impl Cell {
+    /// The configuration.
+    ///
+    /// # Errors
+    /// If a name is unknown or the axes contradict each other.
+    pub fn config(&self) -> Result<Config, CliError> {
+        let mut design = Design::named(&self.design).ok_or_else(|| {
+            CliError::unknown("design", &self.design, DESIGNS.iter().map(|d| d.name))
+        })?;
+        if let Some(name) = &self.ptl {
+            let names = shootdown_spec::design::Ptl::NAMES;
+            design.ptl = names
+                .iter()
+                .find(|(n, _)| n == name)
+                .ok_or_else(|| CliError::unknown("ptl", name, names.iter().map(|n| n.0)))?
+                .1;
+        }
+        let mut environment = Environment::named(&self.env).ok_or_else(|| {
+            CliError::unknown("environment", &self.env, ENVIRONMENTS.iter().map(|e| e.name))
+        })?;
+        let workload = Workload::parse(&self.workload, &environment)?;
+        if let Some(cpus) = workload.cpus() {
+            environment.cpus = cpus as u8;
+        }
+        environment.cpus = self.cpus.unwrap_or(environment.cpus);
+        environment.mms = self.mms.unwrap_or(environment.mms);
+        environment.ops_per_cpu = self.ops_per_cpu.unwrap_or(environment.ops_per_cpu);
+        environment.pgd_free_in_irq = self.pgd_free_in_irq.unwrap_or(environment.pgd_free_in_irq);
+        // Once more: `everything` depends on the bounds.
+        let workload = Workload::parse(&self.workload, &environment)?;
+        let variants = variants(self.variants.iter().map(String::as_str))?;
+        Ok(Config::new(design, environment, workload, variants)?)
+    }
+
+    /// The command that checks just this cell.
+    pub fn command(&self) -> String {
+        let mut text = format!("shootdown check --design {}", self.design);
+        let mut flag = |name: &str, value: String| {
+            let _ = write!(text, " --{name} {value}");
+        };
+        if let Some(ptl) = &self.ptl {
+            flag("ptl", ptl.clone());
+        }
+        flag("env", self.env.clone());
+        if let Some(n) = self.cpus {
+            flag("cpus", n.to_string());
+        }
+        if let Some(n) = self.mms {
+            flag("mms", n.to_string());
+        }
+        if let Some(n) = self.ops_per_cpu {
+            flag("ops-per-cpu", n.to_string());
+        }
+        if let Some(on) = self.pgd_free_in_irq {
+            flag("pgd-free-in-irq", if on { "on" } else { "off" }.into());
+        }
+        flag("workload", self.workload.clone());
+        if !self.variants.is_empty() {
+            flag("variant", self.variants.join(","));
+        }
+        text
+    }
+
+    /// The verdict expected of a property.
+    pub fn expected(&self, property: &str) -> Verdict {
+        let listed = |list: &[String]| list.iter().any(|p| p == property);
+        if listed(&self.violated) {
+            Verdict::Violated
+        } else if listed(&self.vacuous) {
+            Verdict::Vacuous
+        } else {
+            Verdict::Holds
+        }
+    }
+
+    /// Everything in which a result differs from what was expected. A result that was cut off
+    /// differs only where it contradicts.
+    pub fn differences(&self, result: &CheckResult) -> Vec<Difference> {
+        let mut differences: Vec<_> = result
+            .properties
+            .iter()
+            .filter(|p| p.verdict != self.expected(p.name) && p.verdict != Verdict::Incomplete)
+            .map(|p| Difference {
+                what: p.name.to_string(),
+                expected: self.expected(p.name).to_string(),
+                observed: p.verdict.to_string(),
+            })
+            .collect();
+        if result.complete && result.states.unique != self.states {
+            differences.push(Difference {
+                what: "states".into(),
+                expected: self.states.to_string(),
+                observed: result.states.unique.to_string(),
+            });
+        }
+        differences
+    }
+
+    /// The cell with what a result says in place of what was expected.
+    pub fn observed(&self, result: &CheckResult) -> Cell {
+        let with = |verdict| {
+            let found = result.properties.iter().filter(move |p| p.verdict == verdict);
+            found.map(|p| p.name.to_string()).collect()
+        };
+        Cell {
+            states: result.states.unique,
+            violated: with(Verdict::Violated),
+            vacuous: with(Verdict::Vacuous),
+            ..self.clone()
+        }
+    }
+
+    /// Names in the cell that are no property's.
+    pub fn unknown_properties(&self) -> impl Iterator<Item = &String> {
+        let known = |name: &&String| !PROPERTIES.iter().any(|p| p.name == name.as_str());
+        self.violated.iter().chain(&self.vacuous).chain(&self.show).filter(known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cell_of_the_file_makes_sense() {
+        let expectations = Expectations::load();
+        let claimed = expectations.claim.iter().flat_map(|c| &c.cell);
+        for cell in expectations.grid.iter().chain(claimed) {
+            let unknown: Vec<_> = cell.unknown_properties().collect();
+            assert!(unknown.is_empty(), "{}: {unknown:?}", cell.command());
+            cell.config().unwrap_or_else(|e| panic!("{}: {e}", cell.command()));
+        }
+    }
+
+    #[test]
+    fn every_claim_of_the_protocol_has_a_cell() {
+        // protocol.md §7: C1 to C9 and B1 to B12.
+        let ids: Vec<_> = (1..=9).map(|n| format!("C{n}")).chain((1..=12).map(|n| format!("B{n}"))).collect();
+        let expectations = Expectations::load();
+        for id in ids {
+            let claim = expectations.claim.iter().find(|c| c.id == id);
+            assert!(claim.is_some_and(|c| !c.cell.is_empty()), "{id}");
+        }
+    }
+
+    #[test]
+    fn every_named_design_is_in_the_grid() {
+        let expectations = Expectations::load();
+        for design in DESIGNS {
+            assert!(expectations.grid.iter().any(|c| c.design == design.name), "{}", design.name);
+        }
+    }
+}
