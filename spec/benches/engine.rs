@@ -14,7 +14,7 @@ use std::time::Instant;
 use shootdown_spec::search::{Options, Scheduled, search};
 use stateright::{Checker, Model, Property};
 
-const CPUS: usize = 6;
+const CPUS: usize = 7;
 
 /// What a CPU is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -202,7 +202,7 @@ fn main() {
         .ok()
         .and_then(|r| r.parse().ok())
         .unwrap_or(3);
-    let model = Shootdown { open: 0b01_1111 };
+    let model = Shootdown { open: 0b011_1111 };
     let names = [
         "stateright bfs",
         "stateright dfs",
