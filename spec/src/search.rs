@@ -82,7 +82,8 @@ pub struct Options {
     pub max_memory: Option<u64>,
     /// Stop after this time.
     pub timeout: Option<Duration>,
-    /// Keep the transitions and every state's facts in [`Outcome::graph`]: 5 bytes more a transition and 12 a state.
+    /// Keep the transitions and every state's facts in [`Outcome::graph`]: 5 bytes more a
+    /// transition and 16 a state.
     pub keep_graph: bool,
     /// Set it from anywhere to stop the search soon.
     pub cancel: Arc<AtomicBool>,

@@ -140,6 +140,35 @@ impl Drawn {
         )
     }
 
+    /// Depth and fewest switches of the shortest paths to every state, keeping the cost for every last mover.
+    fn fewest_switches_level_by_level(&self) -> HashMap<usize, (usize, u32)> {
+        let mut done: HashMap<usize, (usize, u32)> = HashMap::new();
+        let mut level: HashMap<(usize, Option<usize>), u32> =
+            self.inits.iter().map(|&s| ((s, None), 0)).collect();
+        for depth in 0.. {
+            for (&(state, _), &cost) in &level {
+                let best = done.entry(state).or_insert((depth, cost));
+                best.1 = best.1.min(cost);
+            }
+            let mut next = HashMap::new();
+            for (&(state, last), &cost) in &level {
+                for (_, mover, target) in self.successors(state) {
+                    if !done.contains_key(&target) {
+                        let switched = matches!((last, mover), (Some(l), Some(m)) if l != m);
+                        let cost = cost + u32::from(switched);
+                        let best = next.entry((target, mover.or(last))).or_insert(cost);
+                        *best = cost.min(*best);
+                    }
+                }
+            }
+            if next.is_empty() {
+                break;
+            }
+            level = next;
+        }
+        done
+    }
+
     fn switches(&self, trail: &Trail) -> u32 {
         let movers: Vec<usize> = replay_trail(self, trail)
             .unwrap()
@@ -168,6 +197,33 @@ fn drawn(states: std::ops::Range<usize>, degree: usize) -> impl Strategy<Value =
                 outside,
                 facts,
             })
+    })
+}
+
+/// Layers of a few states, with transitions to the next layer only: many paths of equal length, so that switches
+/// decide.
+fn layered() -> impl Strategy<Value = Drawn> {
+    (2..4usize, 2..6usize).prop_flat_map(|(width, layers)| {
+        let edge = (proptest::option::weighted(0.6, 0..3usize), 0..width);
+        proptest::collection::vec(proptest::collection::vec(edge, 1..5), width * layers).prop_map(
+            move |rows| {
+                let down = |(state, row): (usize, Vec<(Option<usize>, usize)>)| {
+                    let next = (state / width + 1) * width;
+                    let inside = |to: usize| (next + to < width * layers).then_some(next + to);
+                    row.into_iter()
+                        .map(|(mover, to)| (mover, inside(to)))
+                        .collect()
+                };
+                let mut model = Drawn::new(rows.into_iter().enumerate().map(down).collect());
+                model.inits = (0..width).collect();
+                // One fact for each state of the last layer, one for all of them.
+                let last = (layers - 1) * width;
+                model.facts = (0..width * layers)
+                    .map(|s| if s < last { 0 } else { 1 << (s - last) | 8 })
+                    .collect();
+                model
+            },
+        )
     })
 }
 
@@ -241,7 +297,7 @@ proptest! {
 
     #[test]
     fn of_every_fact_the_hit_is_shortest_then_has_the_fewest_switches_then_the_lowest_number(
-        model in drawn(1..9, 3)
+        model in prop_oneof![drawn(1..9, 3), layered()]
     ) {
         let order = model.textbook();
         let outcome = search(&model, |m, s| m.facts[*s], &Options::threads(1));
@@ -393,7 +449,11 @@ fn a_wide_random_graph_gives_the_same_outcome_on_any_number_of_threads() {
                 .collect()
         })
         .collect();
-    let model = Drawn::new(edges);
+    let mut model = Drawn::new(edges);
+    // Sixty-four states somewhere, each its own fact.
+    model.facts = (0..60_000)
+        .map(|s| if s < 64 { 1 << s } else { 0 })
+        .collect();
     let run = |threads| {
         search(
             &model,
@@ -410,6 +470,18 @@ fn a_wide_random_graph_gives_the_same_outcome_on_any_number_of_threads() {
     );
     for threads in [2, 3, 8] {
         assert_eq!(lasting(&run(threads)), lasting(&one), "{threads} threads");
+    }
+    let fewest = model.fewest_switches_level_by_level();
+    for state in 0..64 {
+        let Some(hit) = one.hit(state) else { continue };
+        let path = replay_trail(&model, &hit.trail).unwrap();
+        assert_eq!(path.last().unwrap().1, state);
+        assert_eq!((hit.depth, hit.switches), fewest[&state], "state {state}");
+        assert_eq!(
+            (path.len() - 1, model.switches(&hit.trail)),
+            fewest[&state],
+            "state {state}"
+        );
     }
     // A bound in the middle of a wide level cuts at the same place.
     let cut = |threads| {

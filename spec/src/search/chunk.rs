@@ -7,15 +7,15 @@ use std::ops::Range;
 use super::fingerprint::fingerprint;
 use super::frontier::{Frontier, Segment};
 use super::graph::EdgeLabel;
-use super::merge::{MergeShard, Verdict};
+use super::merge::Verdict;
 use super::route::{Origin, Step};
 use super::scheduled::Scheduled;
 use super::table::{SHARDS, shard_of};
 
-/// Successors looked up side by side, so that their cache misses overlap.
-const LOOK_AHEAD: usize = 32;
-
-/// A successor that is not of an earlier level: perhaps new, perhaps another way to a state of the level being built.
+/// A successor: perhaps new, perhaps another way to a state of the level being built, perhaps a state known long since.
+///
+/// Which of these is only asked when the batch is merged. Asking here as well, to save storing what is known, would
+/// mean a second look-up at random places of a large table, which costs more than it saves.
 pub(super) struct Candidate {
     pub(super) fp: NonZeroU64,
     /// Position in [`Chunk::parents`].
@@ -29,7 +29,7 @@ pub(super) struct Chunk<S> {
     pub(super) range: Range<u32>,
     pub(super) parents: Vec<Origin>,
     pub(super) candidates: Vec<Candidate>,
-    /// The states of those candidates whose step says `stored`; the others are known to be of this level already.
+    /// Their states.
     pub(super) states: Vec<S>,
     /// The candidates by shard, in order within a shard, and where each shard begins.
     pub(super) by_shard: Vec<u32>,
@@ -49,9 +49,6 @@ pub(super) struct Chunk<S> {
     pub(super) counts: [u64; 64],
     pub(super) facts: Vec<u64>,
 }
-
-/// Target of an edge whose number is only known when the batch is merged; the k-th belongs to the k-th candidate.
-pub(super) const PENDING: u32 = u32::MAX;
 
 impl<S> Default for Chunk<S> {
     fn default() -> Self {
@@ -100,25 +97,21 @@ impl<S: Hash> Chunk<S> {
         for (i, state) in model.init_states().into_iter().enumerate() {
             if model.within_boundary(&state) {
                 self.generated += 1;
-                self.propose(fingerprint(&state), 0, Step::new(i, None), state, true);
+                self.propose(0, Step::new(i, None), state);
             }
         }
         self.sort();
         self.expanded = true;
     }
 
-    /// Computes the successors of the states in `range`. States numbered below `level_end` in the shards belong to
-    /// this level or earlier ones.
+    /// Computes the successors of the states in `range`.
     pub(super) fn expand<M: Scheduled<State = S>>(
         &mut self,
         model: &M,
         frontier: &Frontier<S>,
-        shards: &[MergeShard],
-        level_end: u32,
         keep_graph: bool,
     ) {
         let mut actions = Vec::new();
-        let mut ahead = Vec::with_capacity(LOOK_AHEAD);
         for (parent, (state, origin)) in (0..).zip(frontier.range(self.range.clone())) {
             self.parents.push(origin);
             let mut degree = 0u32;
@@ -141,10 +134,7 @@ impl<S: Hash> Chunk<S> {
                 if keep_graph {
                     self.labels.push(label);
                 }
-                ahead.push((fingerprint(&next), parent, step, next));
-                if ahead.len() == LOOK_AHEAD {
-                    self.look_up(&mut ahead, shards, level_end, keep_graph);
-                }
+                self.propose(parent, step, next);
             }
             self.generated += u64::from(degree);
             self.terminal += u64::from(degree == 0);
@@ -152,46 +142,14 @@ impl<S: Hash> Chunk<S> {
                 self.degrees.push(degree);
             }
         }
-        self.look_up(&mut ahead, shards, level_end, keep_graph);
         self.sort();
         self.expanded = true;
     }
 
-    fn look_up(
-        &mut self,
-        ahead: &mut Vec<(NonZeroU64, u32, Step, S)>,
-        shards: &[MergeShard],
-        level_end: u32,
-        keep_graph: bool,
-    ) {
-        // Independent loads first: the processor overlaps their misses, which is most of what a prefetch gives.
-        let mut touched = 0;
-        for (fp, ..) in ahead.iter() {
-            touched ^= shards[shard_of(*fp)].table.peek(*fp);
-        }
-        std::hint::black_box(touched);
-        for (fp, parent, step, state) in ahead.drain(..) {
-            let target = match shards[shard_of(fp)].table.get(fp) {
-                Some(number) if number < level_end => number,
-                found => {
-                    self.propose(fp, parent, step, state, found.is_none());
-                    PENDING
-                }
-            };
-            if keep_graph {
-                self.targets.push(target);
-            }
-        }
-    }
-
-    fn propose(&mut self, fp: NonZeroU64, parent: u32, step: Step, state: S, store: bool) {
-        let step = if store {
-            self.states.push(state);
-            step.with_stored()
-        } else {
-            step
-        };
+    fn propose(&mut self, parent: u32, step: Step, state: S) {
+        let fp = fingerprint(&state);
         self.candidates.push(Candidate { fp, parent, step });
+        self.states.push(state);
     }
 
     /// Counting sort of the candidates by shard.

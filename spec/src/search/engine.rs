@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::chunk::Chunk;
 use super::frontier::Frontier;
 use super::graph::Graph;
-use super::merge::{self, MergeShard};
+use super::merge::{self, Building, MergeShard};
 use super::outcome::{Hit, Outcome, Stop};
 use super::route::{Arrival, Origin};
 use super::scheduled::Scheduled;
@@ -18,10 +18,15 @@ use super::trail::Routes;
 use super::workers::Workers;
 use super::{Options, Progress};
 
-/// States expanded between two merges, and by one thread at a time. Fixed, so that where a bound on states or memory
-/// cuts a run does not depend on the thread count. A merge costs a few dozen microseconds of waiting; a batch should
-/// cost a millisecond or more, and its candidates should not outgrow the cache.
-const BATCH: u32 = 16 * 1024;
+/// States expanded between two merges: an eighth of the level within these bounds. A merge costs a few dozen
+/// microseconds of waiting, and the more candidates it has for a shard, the more of them share its cache lines; but
+/// they have to be stored. Nothing here may depend on the thread count, or a bound on states or memory would cut a run
+/// elsewhere.
+const BATCH: Range<u32> = 16 * 1024..128 * 1024;
+/// States expanded in one go when a bound on states is about to be reached.
+const LAST_BATCH: u32 = 4096;
+
+/// States expanded by one thread at a time.
 const CHUNK: u32 = 512;
 
 /// A batch this small is not worth a second thread.
@@ -106,13 +111,31 @@ where
         while stopped.is_none() && self.frontier.len > 0 {
             let mut from = 0;
             while stopped.is_none() && from < self.frontier.len {
-                let to = self.frontier.len.min(from + BATCH);
+                let to = self
+                    .frontier
+                    .len
+                    .min(from.saturating_add(self.batch_size()));
                 stopped = self.batch(from..to).err();
                 from = to;
             }
             self.end_level();
         }
         self.finish(stopped)
+    }
+
+    /// How many states to expand next: the nearer a bound, the fewer, to stop close to it.
+    fn batch_size(&self) -> u32 {
+        let by_level = match self.options.max_memory {
+            None => (self.frontier.len / 8).clamp(BATCH.start, BATCH.end),
+            Some(_) => BATCH.start,
+        };
+        match self.options.max_states {
+            None => by_level,
+            Some(limit) => {
+                let left = limit.saturating_sub(self.unique).max(u64::from(LAST_BATCH));
+                by_level.min(u32::try_from(left).unwrap_or(u32::MAX))
+            }
+        }
     }
 
     /// Expands and merges some states of the level.
@@ -135,15 +158,14 @@ where
             self.chunks[i as usize].reset(from..range.end.min(from + CHUNK));
         }
         let worthwhile = range.end - range.start > SMALL_BATCH;
-        let level_end = self.level_base;
-        let (model, clock, shards) = (self.model, &self.clock, &self.shards);
+        let (model, clock) = (self.model, &self.clock);
         let (frontier, keep_graph) = (&self.frontier, self.graph.is_some());
         self.workers.each(
             &mut self.chunks[..count as usize],
             worthwhile,
             |_, chunk| {
                 if clock.stop().is_none() {
-                    chunk.expand(model, frontier, shards, level_end, keep_graph);
+                    chunk.expand(model, frontier, keep_graph);
                     clock.count(chunk.range.len() as u64, chunk.generated);
                 }
             },
@@ -178,16 +200,20 @@ where
                 first - of_chunk
             })
             .collect();
-        let (model, observe, seen) = (self.model, self.observe, self.seen);
+        let (model, observe) = (self.model, self.observe);
         let keep_graph = self.graph.is_some();
+        let level = Building {
+            base: level_base,
+            seen: self.seen,
+            keep_facts: keep_graph,
+        };
         self.workers.each(chunks, worthwhile, |c, chunk| {
-            merge::number(chunk, c, shards, firsts[c], seen, keep_graph, |s| {
-                observe(model, s)
-            });
+            merge::number(chunk, c, shards, level, firsts[c], |s| observe(model, s));
         });
         if keep_graph {
-            self.workers
-                .each(chunks, worthwhile, |_, chunk| merge::resolve(chunk, shards));
+            self.workers.each(chunks, worthwhile, |_, chunk| {
+                merge::resolve(chunk, shards, level_base)
+            });
         }
 
         for chunk in chunks {
@@ -291,7 +317,7 @@ where
             .sum();
         let buffers: u64 = self.chunks.iter().map(Chunk::bytes).sum();
         let graph = self.graph.as_ref().map_or(0, |graph| {
-            let transitions = chunks.iter().map(|c| c.targets.len()).sum();
+            let transitions = chunks.iter().map(|c| c.candidates.len()).sum();
             let expanded = chunks.iter().map(|c| c.degrees.len()).sum();
             let new = chunks.iter().map(|c| c.candidates.len()).sum();
             graph.bytes_after(transitions, expanded, new)

@@ -14,7 +14,7 @@
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use super::chunk::{Chunk, PENDING};
+use super::chunk::Chunk;
 use super::frontier::Segment;
 use super::route::{Best, Origin, Spill};
 use super::table::{SHARDS, Shard, Slot, shard_of};
@@ -43,21 +43,20 @@ impl Fresh {
     }
 }
 
-/// What a shard says about a candidate: which fresh state it is, and whether it is the first to reach it.
+/// What a shard says about a candidate: the number in the table (provisional for a state of the level being built),
+/// and whether the candidate is the first to reach it.
 #[derive(Clone, Copy)]
 pub(super) struct Verdict(u32);
 
 impl Verdict {
-    fn new(position: u32, first: bool) -> Verdict {
-        Verdict(position << 1 | u32::from(first))
+    const FIRST: u32 = 1 << 31;
+
+    fn is_first(self) -> bool {
+        self.0 & Self::FIRST != 0
     }
 
-    fn first(self) -> bool {
-        self.0 & 1 != 0
-    }
-
-    fn position(self) -> u32 {
-        self.0 >> 1
+    fn number(self) -> u32 {
+        self.0 & !Self::FIRST
     }
 }
 
@@ -87,7 +86,7 @@ impl MergeShard {
         for chunk in chunks {
             self.starts.push(self.verdicts.len() as u32);
             let mut firsts = 0;
-            // As in `look_up`: all misses side by side, then the work.
+            // Independent loads first: the processor overlaps their misses, which is most of what a prefetch gives.
             let mut touched = 0;
             for &i in chunk.of_shard(me) {
                 touched ^= self.table.peek(chunk.candidates[i as usize].fp);
@@ -96,25 +95,26 @@ impl MergeShard {
             for &i in chunk.of_shard(me) {
                 let candidate = &chunk.candidates[i as usize];
                 self.table.room();
-                let (position, first) = match self.table.probe(candidate.fp) {
-                    Slot::Taken(slot) => (self.table.number(slot) - level_base, false),
+                let verdict = match self.table.probe(candidate.fp) {
+                    Slot::Taken(slot) => Verdict(self.table.number(slot)),
                     Slot::Free(slot) => {
-                        let position = self.fresh.len() as u32;
-                        self.table.fill(slot, candidate.fp, level_base + position);
+                        let number = level_base + self.fresh.len() as u32;
+                        self.table.fill(slot, candidate.fp, number);
                         self.fresh.push(FreshState {
                             fp: candidate.fp,
                             best: Best::NONE,
-                            number: AtomicU32::new(PENDING),
+                            number: AtomicU32::new(number),
                         });
                         firsts += 1;
-                        (position, true)
+                        Verdict(number | Verdict::FIRST)
                     }
                 };
-                let origin = &chunk.parents[candidate.parent as usize];
-                self.fresh[position as usize]
-                    .best
-                    .offer(&mut self.spill, origin, candidate.step);
-                self.verdicts.push(Verdict::new(position, first));
+                if let Some(position) = verdict.number().checked_sub(level_base) {
+                    let origin = &chunk.parents[candidate.parent as usize];
+                    let fresh = &mut self.fresh[position as usize];
+                    fresh.best.offer(&mut self.spill, origin, candidate.step);
+                }
+                self.verdicts.push(verdict);
             }
             self.firsts.push(firsts);
         }
@@ -138,15 +138,24 @@ impl MergeShard {
     }
 }
 
+/// The level being built.
+#[derive(Clone, Copy)]
+pub(super) struct Building {
+    /// The number of its first state.
+    pub(super) base: u32,
+    /// The facts of earlier levels.
+    pub(super) seen: u64,
+    /// Are the facts of every state to be kept?
+    pub(super) keep_facts: bool,
+}
+
 /// Pass 2, for chunk `me`: numbers its new states from `number` on and makes them a segment of the next frontier.
-/// `seen` are the facts of earlier levels.
 pub(super) fn number<S: std::hash::Hash>(
     chunk: &mut Chunk<S>,
     me: usize,
     shards: &[MergeShard],
+    level: Building,
     mut number: u32,
-    seen: u64,
-    keep_facts: bool,
     observe: impl Fn(&S) -> u64,
 ) {
     let firsts: u32 = shards.iter().map(|s| s.firsts[me]).sum();
@@ -168,18 +177,11 @@ pub(super) fn number<S: std::hash::Hash>(
         arrivals: Vec::new(),
         arrivals_base: 0,
     };
-    let mut states = chunk.states.drain(..);
-    for (candidate, verdict) in chunk.candidates.iter().zip(&verdicts) {
-        // A first occurrence was in no table when it was looked up, so its state is stored.
-        let state = if candidate.step.stored() {
-            states.next()
-        } else {
-            None
-        };
-        if !verdict.first() {
+    let states = chunk.states.drain(..);
+    for ((candidate, verdict), state) in chunk.candidates.iter().zip(&verdicts).zip(states) {
+        if !verdict.is_first() {
             continue;
         }
-        let Some(state) = state else { continue };
         let facts = observe(&state);
         if facts != 0 {
             let mut rest = facts;
@@ -187,35 +189,41 @@ pub(super) fn number<S: std::hash::Hash>(
                 chunk.counts[rest.trailing_zeros() as usize] += 1;
                 rest &= rest - 1;
             }
-            if facts & !seen != 0 {
+            if facts & !level.seen != 0 {
                 segment
                     .novel
-                    .push((segment.states.len() as u32, facts & !seen));
+                    .push((segment.states.len() as u32, facts & !level.seen));
             }
         }
-        if keep_facts {
+        if level.keep_facts {
             chunk.facts.push(facts);
         }
-        let fresh = Fresh::new(shard_of(candidate.fp), verdict.position());
+        let fresh = Fresh::new(shard_of(candidate.fp), verdict.number() - level.base);
         fresh.of(shards).0.number.store(number, Relaxed);
         number += 1;
         segment.states.push(state);
         segment.fresh.push(fresh);
     }
-    drop(states);
     chunk.verdicts = verdicts;
     chunk.segment = Some(segment);
 }
 
-/// Pass 3: gives every pending edge of a chunk its target.
-pub(super) fn resolve<S>(chunk: &mut Chunk<S>, shards: &[MergeShard]) {
-    let mut found = chunk.candidates.iter().zip(&chunk.verdicts);
-    for target in chunk.targets.iter_mut().filter(|t| **t == PENDING) {
-        if let Some((candidate, verdict)) = found.next() {
-            let fresh = Fresh::new(shard_of(candidate.fp), verdict.position());
-            *target = fresh.of(shards).0.number.load(Relaxed);
-        }
+/// Pass 3: writes down where a chunk's transitions go.
+pub(super) fn resolve<S>(chunk: &mut Chunk<S>, shards: &[MergeShard], level_base: u32) {
+    if chunk.degrees.is_empty() {
+        // Initial states: nothing goes to them.
+        return;
     }
+    let found = chunk.candidates.iter().zip(&chunk.verdicts);
+    chunk.targets.extend(found.map(|(candidate, verdict)| {
+        match verdict.number().checked_sub(level_base) {
+            None => verdict.number(),
+            Some(position) => {
+                let fresh = Fresh::new(shard_of(candidate.fp), position);
+                fresh.of(shards).0.number.load(Relaxed)
+            }
+        }
+    }));
 }
 
 /// The level is complete: writes down how each state of a segment was reached.

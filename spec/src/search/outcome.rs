@@ -61,7 +61,8 @@ pub struct Outcome {
     pub unique: u64,
     /// Distinct states whose successors were computed; all of them in a complete run.
     pub expanded: u64,
-    /// Initial states and transitions, duplicates included: what Stateright calls `state_count`.
+    /// Initial states and transitions, duplicates included: what Stateright calls `state_count`. (Stateright expands
+    /// an initial state that is named twice twice, so there it counts more.)
     pub generated: u64,
     /// The deepest level reached; initial states are level 0 (Stateright's `max_depth` is one more).
     pub depth: usize,

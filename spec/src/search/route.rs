@@ -9,14 +9,13 @@
 //! So a state has one switch count, a set of last movers that achieve it, and for each of them one *arrival*: where
 //! it came from and by which action.
 
-/// An action as it is kept: its index in `actions()`, its mover, and for a moment whether its successor is stored.
+/// An action as it is kept: its index in `actions()` and its mover.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Step(u32);
 
 const INDEX_BITS: u32 = 27;
 const MOVER_SHIFT: u32 = INDEX_BITS;
 const ENVIRONMENT: u32 = 0xf;
-const STORED: u32 = 1 << 31;
 
 impl Step {
     /// # Panics
@@ -47,14 +46,6 @@ impl Step {
     fn mover(self) -> Option<u32> {
         let mover = self.0 >> MOVER_SHIFT & 0xf;
         (mover != ENVIRONMENT).then_some(mover)
-    }
-
-    pub(super) fn stored(self) -> bool {
-        self.0 & STORED != 0
-    }
-
-    pub(super) fn with_stored(self) -> Step {
-        Step(self.0 | STORED)
     }
 }
 

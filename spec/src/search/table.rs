@@ -1,7 +1,7 @@
 //! The visited set: fingerprints in flat arrays, cut into shards.
 //!
-//! A shard is owned by one thread while a batch is merged, and shared read-only while a batch is expanded, so no
-//! slot is ever contended and no lock or atomic is needed. A shard's slots for a batch are close together in
+//! A shard is owned by one thread while a batch is merged and left alone otherwise, so no slot is ever contended and
+//! no lock or atomic is needed. A shard's slots for a batch are close together in
 //! memory, which makes merging cheaper than inserting at random into one big table.
 
 use std::num::NonZeroU64;
@@ -45,20 +45,9 @@ impl Shard {
     }
 
     /// What is in the first slot `fp` could be in. Reading it for many fingerprints in a row lets the processor
-    /// fetch the cache lines side by side, before [`get`](Self::get) needs them.
+    /// fetch the cache lines side by side, before [`probe`](Self::probe) needs them.
     pub(super) fn peek(&self, fp: NonZeroU64) -> u64 {
         self.fingerprints.get(self.home(fp)).copied().unwrap_or(0)
-    }
-
-    /// The number stored for `fp`.
-    pub(super) fn get(&self, fp: NonZeroU64) -> Option<u32> {
-        if self.fingerprints.is_empty() {
-            return None;
-        }
-        match self.probe(fp) {
-            Slot::Taken(slot) => Some(self.numbers[slot]),
-            Slot::Free(_) => None,
-        }
     }
 
     /// Where `fp` is, or the free slot to put it in. There must be a free slot: call after [`room`](Self::room).
@@ -144,7 +133,6 @@ mod tests {
         let mut shard = Shard::default();
         let fp = |i: u64| NonZeroU64::new(i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).unwrap();
         for i in 1..5000 {
-            assert_eq!(shard.get(fp(i)), None);
             shard.room();
             let Slot::Free(slot) = shard.probe(fp(i)) else {
                 panic!("{i} was never inserted")
@@ -152,7 +140,10 @@ mod tests {
             shard.fill(slot, fp(i), i as u32);
         }
         for i in 1..5000 {
-            assert_eq!(shard.get(fp(i)), Some(i as u32));
+            let Slot::Taken(slot) = shard.probe(fp(i)) else {
+                panic!("{i} is lost")
+            };
+            assert_eq!(shard.number(slot), i as u32);
         }
         // 4999 entries at three quarters full need 6666 slots; growing by halves from 16 passes
         // 24, 36, 54, 81, 121, 181, 271, 406, 609, 913, 1369, 2053, 3079, 4618 and stops at 6927.
