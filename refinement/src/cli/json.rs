@@ -5,7 +5,7 @@ use shootdown_spec::check::CheckResult;
 use shootdown_spec::environment::Environment;
 use shootdown_spec::model::Protocol;
 use shootdown_spec::report::{StepRecord, steps};
-use shootdown_spec::schedule::Schedule;
+use shootdown_spec::schedule::schedule;
 use shootdown_spec::verdict::{States, Verdict};
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ impl CheckJson {
                     steps: steps(protocol, &c.trace),
                     loops_to: c.trace.loops_to,
                     context_switches: c.switches,
-                    schedule: Schedule::new(config, &c.trace).to_string(),
+                    schedule: schedule(config, &c.trace),
                 }),
             })
             .collect();

@@ -193,7 +193,7 @@ fn names<T>(table: &[(&str, T)]) -> String {
 fn table(listing: &Listing) -> Table {
     let mut table = Table::new();
     table
-        .load_preset(presets::NOTHING)
+        .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(super::output::width() as u16)
         .set_header(&listing.columns);

@@ -161,7 +161,7 @@ fn claims(matrix: &Matrix, width: usize) -> Table {
 fn new_table(width: usize) -> Table {
     let mut table = Table::new();
     table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(width as u16);
     table
