@@ -1,7 +1,7 @@
 //! Counterexamples that people read: a run in `CPU0 | CPU1 | ...` columns, the state it ends in,
 //! and what is wrong there as a sentence.
 //!
-//! [`text`] is for a terminal or a mail, [`steps`] the same run as data.
+//! [`text`] is for a terminal or a mail, [`steps`] the same run as data, [`svg`] as a picture.
 //! Nothing here decides anything: verdicts are [`crate::property`]'s, and a sentence that names
 //! a property describes a state in which [`crate::property::Property::is_violated`] says so.
 //!
@@ -14,6 +14,7 @@ mod cycle;
 mod event;
 mod record;
 mod standing;
+mod svg;
 mod violation;
 
 use crate::model::Protocol;
@@ -22,6 +23,7 @@ use crate::schedule::schedule;
 use crate::state::State;
 use crate::trace::Trace;
 pub use record::{StepRecord, steps};
+pub use svg::svg;
 
 /// How [`text`] writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use shootdown_spec::config::Config;
 use shootdown_spec::design::Design;
 use shootdown_spec::environment::Environment;
 use shootdown_spec::model::Protocol;
-use shootdown_spec::report::{TextOptions, text};
+use shootdown_spec::report::{TextOptions, svg, text};
 use shootdown_spec::search::Options;
 use shootdown_spec::trace::Trace;
 use shootdown_spec::variant::{VARIANTS, VariantSet};
@@ -162,4 +162,32 @@ snapshots! {
     // and the walk ends: no livelock to report until it starts over.
     #[ignore = "the retry of trylock-retry does not start the walk over yet"]
     livelock_as_a_lasso: lasso at 80;
+}
+
+/// Writes the picture where somebody can look at it; checks what can be checked without looking.
+#[test]
+fn pictures_are_self_contained_and_fit_beside_the_explorers_list() {
+    for (name, case) in [
+        ("seed", seed()),
+        ("three", three_cpus()),
+        ("self", self_deadlock()),
+        ("inversion", inversion()),
+        ("deferred", deferred()),
+    ] {
+        let (protocol, trace) = case.find();
+        let picture = svg(&protocol, &trace);
+        if let Ok(dir) = std::env::var("SHOOTDOWN_PICTURES") {
+            std::fs::write(format!("{dir}/{name}.svg"), &picture).expect("a directory");
+        }
+        assert!(!picture.contains("<script") && !picture.contains("href"));
+        let width = picture
+            .split("width=\"")
+            .nth(1)
+            .and_then(|w| w.split('"').next())
+            .and_then(|w| w.parse::<u32>().ok());
+        assert!(
+            trace.actions.len() > 15 || width <= Some(910),
+            "{name}: {width:?}"
+        );
+    }
 }
