@@ -31,6 +31,7 @@ pub mod pgd_list;
 pub mod program;
 pub mod progress;
 pub mod property;
+pub mod report;
 pub mod schedule;
 pub mod search;
 pub mod select;
