@@ -555,7 +555,9 @@ impl Cpu {
                 }
                 ctx.held.insert(lock);
                 ctx.waits_for = NO_LOCK;
-                if self.top() == level {
+                // A grant after a wait answers nothing: what the CPU awaits meanwhile, in an
+                // interrupt or for its hardware walker, is still out.
+                if self.busy == Busy::Step && self.top() == level {
                     self.busy = Busy::No;
                 }
                 self.advance(config, level);
