@@ -555,7 +555,9 @@ impl Cpu {
                 }
                 ctx.held.insert(lock);
                 ctx.waits_for = NO_LOCK;
-                if self.top() == level {
+                // A grant after a wait answers nothing: what the CPU awaits meanwhile, in an
+                // interrupt or for its hardware walker, is still out.
+                if self.busy == Busy::Step && self.top() == level {
                     self.busy = Busy::No;
                 }
                 self.advance(config, level);
@@ -572,6 +574,8 @@ impl Cpu {
                 let Some(Op::TryLock { busy, .. }) = self.next_op(config, level) else {
                     unreachable!("only a trylock is refused")
                 };
+                // Whoever is refused lets pgd_lock go, so the walk begins again at the head.
+                self.ctx[level as usize].cursor = MmId::NONE;
                 self.go(config, level, busy);
             }
             Msg::Released(level) => {

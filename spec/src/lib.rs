@@ -17,6 +17,7 @@
 //! Sequential consistency, ticket-fair spinlocks, one flush vector, one kernel entry, one pte
 //! and one huge pmd per mm, bounded CPUs, mms and operations: `docs/assumptions.md`.
 
+pub mod actor;
 pub mod check;
 pub mod config;
 pub mod cpu;

@@ -338,6 +338,11 @@ impl Model for Protocol {
             .then(|| self.apply(state, &action))
     }
 
+    /// What is decided on states, for Stateright's own checkers.
+    fn properties(&self) -> Vec<stateright::Property<Self>> {
+        crate::actor::stateright_properties()
+    }
+
     fn format_action(&self, action: &Action) -> String {
         action.to_string()
     }

@@ -134,10 +134,11 @@ impl State {
     /// interrupt above it; for whoever splits the pmd it waits out. That programs release what
     /// they take is taken for granted here and decided by `progress`.
     pub fn stuck(&self, config: &Config) -> Stuck {
-        // An idle CPU whose interrupts stay off for good never acknowledges anything.
+        // An idle CPU with interrupts off never acknowledges anything, whatever it may still
+        // start: programs restore the flag they found.
         let mut deaf = Stuck(0);
         for (cpu, c) in self.each_cpu(config) {
-            if !c.context(Level::Task).is_running() && !c.irqs_on && !c.in_irq() && c.budget == 0 {
+            if !c.context(Level::Task).is_running() && !c.irqs_on && !c.in_irq() {
                 deaf.0 |= 1
                     << Context {
                         cpu,
