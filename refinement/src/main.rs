@@ -18,7 +18,11 @@ fn main() -> std::process::ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // clap's own choice: help and version go to stdout and succeed, errors to stderr.
-            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::AsPromised };
+            let code = if error.use_stderr() {
+                ExitCode::Usage
+            } else {
+                ExitCode::AsPromised
+            };
             let _ = error.print();
             return code.into();
         }
@@ -29,7 +33,9 @@ fn main() -> std::process::ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => error.report(),
         Err(_) => {
-            eprintln!("error: internal error, please report it with the command line and the message above");
+            eprintln!(
+                "error: internal error, please report it with the command line and the message above"
+            );
             ExitCode::Internal
         }
     };

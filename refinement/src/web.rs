@@ -43,7 +43,10 @@ pub fn serve(
     stop: Arc<AtomicBool>,
     announce: impl FnOnce(SocketAddr),
 ) -> Result<(), CliError> {
-    let failed = |error| CliError::Bind { address: bind, error };
+    let failed = |error| CliError::Bind {
+        address: bind,
+        error,
+    };
     let server = Server::http(bind).map_err(|e| failed(std::io::Error::other(e.to_string())))?;
     let address = server.server_addr().to_ip().unwrap_or(bind);
     let status = Status::start(protocol.clone(), stop.clone());
@@ -95,7 +98,10 @@ fn route(
     explorer: &stateright_explorer::Explorer,
 ) -> Answer {
     if !host_is_ours(request, address) {
-        return plain(403, "this server answers only to its own loopback address\n");
+        return plain(
+            403,
+            "this server answers only to its own loopback address\n",
+        );
     }
     let url = request.url();
     match request.method() {
@@ -120,16 +126,23 @@ fn route(
 
 /// `/.states` and `/.states/0/1/2`, indices only.
 fn is_state_path(url: &str) -> bool {
-    let Some(rest) = url.strip_prefix("/.states") else { return false };
+    let Some(rest) = url.strip_prefix("/.states") else {
+        return false;
+    };
     let index = |part: &str| part.parse::<u32>().is_ok();
     url.len() <= LONGEST_URL
-        && (rest.is_empty() || rest.strip_prefix('/').is_some_and(|r| r.split('/').all(index)))
+        && (rest.is_empty()
+            || rest
+                .strip_prefix('/')
+                .is_some_and(|r| r.split('/').all(index)))
 }
 
 /// Guards against DNS rebinding: the browser must have been pointed here by a loopback name.
 fn host_is_ours(request: &Request, address: SocketAddr) -> bool {
     let host = request.headers().iter().find(|h| h.field.equiv("Host"));
-    let Some(host) = host.map(|h| h.value.as_str()) else { return false };
+    let Some(host) = host.map(|h| h.value.as_str()) else {
+        return false;
+    };
     let port = address.port();
     let names = ["127.0.0.1", "localhost", "[::1]"];
     host == address.to_string() || names.iter().any(|name| host == format!("{name}:{port}"))
@@ -144,7 +157,15 @@ mod tests {
         for good in ["/.states", "/.states/0", "/.states/0/1/22"] {
             assert!(is_state_path(good), "{good}");
         }
-        for bad in ["/.states/", "/.statesx", "/.states/0/", "/.states/-1", "/.states/../etc", "/.states/0?x=1", "/.states/99999999999"] {
+        for bad in [
+            "/.states/",
+            "/.statesx",
+            "/.states/0/",
+            "/.states/-1",
+            "/.states/../etc",
+            "/.states/0?x=1",
+            "/.states/99999999999",
+        ] {
             assert!(!is_state_path(bad), "{bad}");
         }
     }

@@ -28,19 +28,42 @@ pub struct Bounds {
 impl Bounds {
     /// The search's options.
     pub fn options(&self, cancel: Arc<AtomicBool>) -> Result<Options, CliError> {
-        let mut options = Options { cancel, ..Options::default() };
+        let mut options = Options {
+            cancel,
+            ..Options::default()
+        };
         if let Some(threads) = self.threads {
             options.threads = threads;
         }
         let states = [("k", 1e3), ("M", 1e6), ("G", 1e9), ("", 1.0)];
-        options.max_states = number("--max-states", &self.max_states, &states, "a count such as 5M")?
-            .map(|n| n as u64);
-        let sizes = [("KiB", 1024.0), ("MiB", 1048576.0), ("GiB", 1073741824.0), ("", 1.0)];
-        options.max_memory = number("--max-memory", &self.max_memory, &sizes, "a size such as 4GiB")?
-            .map(|n| n as u64);
+        options.max_states = number(
+            "--max-states",
+            &self.max_states,
+            &states,
+            "a count such as 5M",
+        )?
+        .map(|n| n as u64);
+        let sizes = [
+            ("KiB", 1024.0),
+            ("MiB", 1048576.0),
+            ("GiB", 1073741824.0),
+            ("", 1.0),
+        ];
+        options.max_memory = number(
+            "--max-memory",
+            &self.max_memory,
+            &sizes,
+            "a size such as 4GiB",
+        )?
+        .map(|n| n as u64);
         let times = [("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
-        options.timeout = number("--timeout", &self.timeout, &times, "a time such as 90s or 5m")?
-            .map(Duration::from_secs_f64);
+        options.timeout = number(
+            "--timeout",
+            &self.timeout,
+            &times,
+            "a time such as 90s or 5m",
+        )?
+        .map(Duration::from_secs_f64);
         Ok(options)
     }
 }
@@ -59,7 +82,11 @@ fn number(
     });
     match value {
         Some(n) if n > 0.0 && n < 1e15 => Ok(Some(n)),
-        _ => Err(CliError::Number { flag, text: text.clone(), wanted }),
+        _ => Err(CliError::Number {
+            flag,
+            text: text.clone(),
+            wanted,
+        }),
     }
 }
 
@@ -68,7 +95,10 @@ mod tests {
     use super::*;
 
     fn states(text: &str) -> Option<u64> {
-        let bounds = Bounds { max_states: Some(text.into()), ..Bounds::default() };
+        let bounds = Bounds {
+            max_states: Some(text.into()),
+            ..Bounds::default()
+        };
         bounds.options(Arc::default()).ok()?.max_states
     }
 

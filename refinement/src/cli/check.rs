@@ -81,7 +81,11 @@ fn text(args: &Args, protocol: &Protocol, result: &CheckResult) -> String {
     }
     if args.verbose && !result.never_interrupted.is_empty() {
         let names: Vec<_> = result.never_interrupted.iter().map(|p| p.name()).collect();
-        let _ = writeln!(text, "\nno interrupt was ever taken inside: {}", names.join(", "));
+        let _ = writeln!(
+            text,
+            "\nno interrupt was ever taken inside: {}",
+            names.join(", ")
+        );
     }
     let options = TextOptions {
         width: output::width(),
@@ -96,23 +100,36 @@ fn text(args: &Args, protocol: &Protocol, result: &CheckResult) -> String {
         };
         match (&property.counterexample, wanted) {
             (Some(c), true) => {
-                let _ = writeln!(text, "\n{}: the shortest run that violates it\n", property.name);
+                let _ = writeln!(
+                    text,
+                    "\n{}: the shortest run that violates it\n",
+                    property.name
+                );
                 text += &report::text(protocol, &c.trace, Some(property.name), &options);
             }
             _ => rest += 1,
         }
     }
     if rest > 0 {
-        let _ = writeln!(text, "\n{rest} more violated: `--all`, or `--property NAME`, shows the runs");
+        let _ = writeln!(
+            text,
+            "\n{rest} more violated: `--all`, or `--property NAME`, shows the runs"
+        );
     }
     if let Some(stopped) = result.stopped {
-        let _ = writeln!(text, "\nINCOMPLETE: {stopped}. What is not violated so far may still be.");
+        let _ = writeln!(
+            text,
+            "\nINCOMPLETE: {stopped}. What is not violated so far may still be."
+        );
     }
     text
 }
 
 fn violated(result: &CheckResult) -> impl Iterator<Item = &PropertyResult> {
-    result.properties.iter().filter(|p| p.verdict == Verdict::Violated)
+    result
+        .properties
+        .iter()
+        .filter(|p| p.verdict == Verdict::Violated)
 }
 
 /// What is checked, within which bounds.
@@ -121,14 +138,21 @@ pub fn header(config: &Config) -> String {
         true => String::new(),
         false => format!(", deviating: {}", config.variants),
     };
-    format!("{} | {} | {}{deviations}\n", config.design, config.environment, config.workload)
+    format!(
+        "{} | {} | {}{deviations}\n",
+        config.design, config.environment, config.workload
+    )
 }
 
 fn size(result: &CheckResult) -> String {
     format!(
         "{}: {} states, {} transitions, depth {}; {:.2} s, {} ({:.0} bytes a state); \
          odds that a hash collision hid a state < {:.0e}\n",
-        if result.complete { "complete" } else { "INCOMPLETE" },
+        if result.complete {
+            "complete"
+        } else {
+            "INCOMPLETE"
+        },
         output::count(result.states.unique),
         output::count(result.states.generated),
         result.states.depth,
@@ -144,12 +168,24 @@ fn line(property: &PropertyResult, verbose: bool) -> String {
     match (&property.counterexample, property.verdict) {
         (Some(c), _) => {
             let steps = c.trace.actions.len();
-            let shape = if c.trace.loops_to.is_some() { "a loop, " } else { "" };
-            let _ = write!(line, "VIOLATED    {shape}{steps} steps, {} context switches", c.switches);
+            let shape = if c.trace.loops_to.is_some() {
+                "a loop, "
+            } else {
+                ""
+            };
+            let _ = write!(
+                line,
+                "VIOLATED    {shape}{steps} steps, {} context switches",
+                c.switches
+            );
         }
         (None, Verdict::Vacuous) => {
-            let unreached: Vec<_> =
-                property.witnesses.iter().filter(|(_, r)| !r).map(|(n, _)| *n).collect();
+            let unreached: Vec<_> = property
+                .witnesses
+                .iter()
+                .filter(|(_, r)| !r)
+                .map(|(n, _)| *n)
+                .collect();
             let _ = write!(line, "vacuous     never reached: {}", unreached.join(", "));
         }
         (None, verdict) => {
@@ -158,7 +194,11 @@ fn line(property: &PropertyResult, verbose: bool) -> String {
     }
     if verbose {
         for (name, reached) in &property.witnesses {
-            let _ = write!(line, "\n      {} {name}", if *reached { "reached" } else { "NOT reached" });
+            let _ = write!(
+                line,
+                "\n      {} {name}",
+                if *reached { "reached" } else { "NOT reached" }
+            );
         }
     }
     line.push('\n');

@@ -16,7 +16,9 @@ pub enum CliError {
     #[error("{0}\n  `shootdown list` shows every axis and what it needs")]
     Config(#[from] ConfigError),
     /// A workload that cannot be read.
-    #[error("--workload: {0}\n  `shootdown list workloads` and `shootdown list programs` show the names")]
+    #[error(
+        "--workload: {0}\n  `shootdown list workloads` and `shootdown list programs` show the names"
+    )]
     Workload(#[from] WorkloadError),
     /// A schedule that cannot be read.
     #[error("{source_name}: {error}")]
@@ -57,7 +59,9 @@ pub enum CliError {
         error: io::Error,
     },
     /// The server cannot listen.
-    #[error("cannot listen on {address}: {error}\n  another port: `--bind 127.0.0.1:0` takes any free one")]
+    #[error(
+        "cannot listen on {address}: {error}\n  another port: `--bind 127.0.0.1:0` takes any free one"
+    )]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -103,7 +107,9 @@ impl CliError {
         CliError::Unknown {
             what,
             name: name.to_string(),
-            hint: hint.map(|n| format!(", did you mean `{n}`?")).unwrap_or_default(),
+            hint: hint
+                .map(|n| format!(", did you mean `{n}`?"))
+                .unwrap_or_default(),
             all: names.collect::<Vec<_>>().join(", "),
         }
     }

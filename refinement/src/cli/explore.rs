@@ -37,8 +37,9 @@ pub struct Args {
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr =
-        text.parse().map_err(|_| "an address with a port, such as 127.0.0.1:3000".to_string())?;
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "an address with a port, such as 127.0.0.1:3000".to_string())?;
     if address.ip().is_loopback() {
         Ok(address)
     } else {

@@ -61,7 +61,8 @@ impl CheckJson {
                 witnesses: p.witnesses.iter().copied().collect(),
                 violating_states: p.violating_states,
                 counterexample: p.counterexample.as_ref().map(|c| CounterexampleJson {
-                    steps: steps(protocol, &c.trace),
+                    steps: steps(protocol, &c.trace, Some(p.name))
+                        .expect("the search walked this run"),
                     loops_to: c.trace.loops_to,
                     context_switches: c.switches,
                     schedule: schedule(config, &c.trace),
@@ -72,7 +73,12 @@ impl CheckJson {
             schema: "shootdown/check/1",
             design: config.design.to_string(),
             environment: config.environment,
-            workload: config.workload.text.split(',').map(str::to_string).collect(),
+            workload: config
+                .workload
+                .text
+                .split(',')
+                .map(str::to_string)
+                .collect(),
             variants: config.variants.iter().map(|v| v.name).collect(),
             complete: result.complete,
             stopped: result.stopped.map(|s| s.to_string()),

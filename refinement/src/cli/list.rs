@@ -67,10 +67,16 @@ struct Listing {
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let sections = match args.section {
         Some(section) => vec![section],
-        None => Section::value_variants().iter().copied().filter(|s| *s != Section::Steps).collect(),
+        None => Section::value_variants()
+            .iter()
+            .copied()
+            .filter(|s| *s != Section::Steps)
+            .collect(),
     };
-    let listings =
-        sections.iter().map(|s| listing(*s, args)).collect::<Result<Vec<_>, CliError>>()?;
+    let listings = sections
+        .iter()
+        .map(|s| listing(*s, args))
+        .collect::<Result<Vec<_>, CliError>>()?;
     let mut out = stdout().lock();
     if args.markdown {
         match args.section {
@@ -88,7 +94,10 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             schema: &'static str,
             lists: &'a [Listing],
         }
-        let lists = Lists { schema: "shootdown/list/1", lists: &listings };
+        let lists = Lists {
+            schema: "shootdown/list/1",
+            lists: &listings,
+        };
         serde_json::to_writer_pretty(&mut out, &lists)?;
         writeln!(out)?;
     } else {
@@ -108,17 +117,35 @@ impl Args {
 
 fn listing(section: Section, args: &Args) -> Result<Listing, CliError> {
     let s = |text: &str| text.to_string();
-    let listing = |title, columns: &[&'static str], rows| Listing { title, columns: columns.to_vec(), rows };
+    let listing = |title, columns: &[&'static str], rows| Listing {
+        title,
+        columns: columns.to_vec(),
+        rows,
+    };
     Ok(match section {
         Section::Designs => listing(
             "Designs (--design)",
-            &["name", "pgd_lock", "walk takes ptl", "ptl", "flush", "origin"],
+            &[
+                "name",
+                "pgd_lock",
+                "walk takes ptl",
+                "ptl",
+                "flush",
+                "origin",
+            ],
             DESIGNS
                 .iter()
                 .map(|d| {
                     let takes = if d.design.walk_takes_ptl { "yes" } else { "no" };
                     let a = &d.design;
-                    vec![s(d.name), a.pgd_lock.to_string(), s(takes), a.ptl.to_string(), a.flush.to_string(), s(d.origin)]
+                    vec![
+                        s(d.name),
+                        a.pgd_lock.to_string(),
+                        s(takes),
+                        a.ptl.to_string(),
+                        a.flush.to_string(),
+                        s(d.origin),
+                    ]
                 })
                 .collect(),
         ),
@@ -134,18 +161,62 @@ fn listing(section: Section, args: &Args) -> Result<Listing, CliError> {
             "Axes",
             &["flag", "values", "what it changes"],
             vec![
-                vec![s("--pgd-lock"), names(PgdLock::NAMES), s("how pgd_lock is taken")],
-                vec![s("--walk-takes-ptl"), s("yes, no"), s("whether the walk takes each mm's page_table_lock")],
-                vec![s("--ptl"), names(Ptl::NAMES), s("how page-table locks are taken")],
-                vec![s("--flush"), names(Flush::NAMES), s("where a changed entry is flushed")],
+                vec![
+                    s("--pgd-lock"),
+                    names(PgdLock::NAMES),
+                    s("how pgd_lock is taken"),
+                ],
+                vec![
+                    s("--walk-takes-ptl"),
+                    s("yes, no"),
+                    s("whether the walk takes each mm's page_table_lock"),
+                ],
+                vec![
+                    s("--ptl"),
+                    names(Ptl::NAMES),
+                    s("how page-table locks are taken"),
+                ],
+                vec![
+                    s("--flush"),
+                    names(Flush::NAMES),
+                    s("where a changed entry is flushed"),
+                ],
                 vec![s("--cpus"), s("1 to 4"), s("CPUs")],
-                vec![s("--mms"), s("1 to 3"), s("mms alive at the start; pgd_alloc may add one")],
-                vec![s("--ops-per-cpu"), s("1 to 4"), s("programs each CPU may start; interrupts are not counted")],
-                vec![s("--split-ptlocks"), s("on, off"), s("whether the pte has a lock of its own")],
-                vec![s("--thp"), s("on, off"), s("whether every mm also maps a huge pmd")],
-                vec![s("--flush-backend"), names(FlushBackend::NAMES), s("IPIs with acknowledgements, or one hypercall")],
-                vec![s("--xen-pin"), s("on, off"), s("whether Xen pins page tables; implies hypercall")],
-                vec![s("--pgd-free-in-irq"), s("on, off"), s("whether an interrupt may drop the last reference of an mm")],
+                vec![
+                    s("--mms"),
+                    s("1 to 3"),
+                    s("mms alive at the start; pgd_alloc may add one"),
+                ],
+                vec![
+                    s("--ops-per-cpu"),
+                    s("1 to 4"),
+                    s("programs each CPU may start; interrupts are not counted"),
+                ],
+                vec![
+                    s("--split-ptlocks"),
+                    s("on, off"),
+                    s("whether the pte has a lock of its own"),
+                ],
+                vec![
+                    s("--thp"),
+                    s("on, off"),
+                    s("whether every mm also maps a huge pmd"),
+                ],
+                vec![
+                    s("--flush-backend"),
+                    names(FlushBackend::NAMES),
+                    s("IPIs with acknowledgements, or one hypercall"),
+                ],
+                vec![
+                    s("--xen-pin"),
+                    s("on, off"),
+                    s("whether Xen pins page tables; implies hypercall"),
+                ],
+                vec![
+                    s("--pgd-free-in-irq"),
+                    s("on, off"),
+                    s("whether an interrupt may drop the last reference of an mm"),
+                ],
             ],
         ),
         Section::Programs => listing(
@@ -160,17 +231,26 @@ fn listing(section: Section, args: &Args) -> Result<Listing, CliError> {
         Section::Properties => listing(
             "Properties",
             &["name", "promise"],
-            PROPERTIES.iter().map(|p| vec![s(p.name), s(p.promise)]).collect(),
+            PROPERTIES
+                .iter()
+                .map(|p| vec![s(p.name), s(p.promise)])
+                .collect(),
         ),
         Section::Workloads => listing(
             "Workloads (--workload): a name, or programs with commas; roles of CPUs with slashes",
             &["name", "programs", "for"],
-            WORKLOADS.iter().map(|w| vec![s(w.name), s(w.text), s(w.about)]).collect(),
+            WORKLOADS
+                .iter()
+                .map(|w| vec![s(w.name), s(w.text), s(w.about)])
+                .collect(),
         ),
         Section::Variants => listing(
             "Deviations (--variant): none is a design, each is there to break something",
             &["name", "what it does", "breaks"],
-            VARIANTS.iter().map(|v| vec![s(v.name), s(v.about.trim()), s(v.breaks)]).collect(),
+            VARIANTS
+                .iter()
+                .map(|v| vec![s(v.name), s(v.about.trim()), s(v.breaks)])
+                .collect(),
         ),
         Section::Steps => {
             let config = args.config()?;
@@ -178,10 +258,20 @@ fn listing(section: Section, args: &Args) -> Result<Listing, CliError> {
             for program in config.reachable_programs() {
                 for (i, line) in program.lines.iter().enumerate() {
                     let op = format!("{:?}", line.op);
-                    rows.push(vec![s(program.id.name()), i.to_string(), s(line.function), s(line.source), op]);
+                    rows.push(vec![
+                        s(program.id.name()),
+                        i.to_string(),
+                        s(line.function),
+                        s(line.source),
+                        op,
+                    ]);
                 }
             }
-            listing("Steps", &["program", "step", "function", "source", "operation"], rows)
+            listing(
+                "Steps",
+                &["program", "step", "function", "source", "operation"],
+                rows,
+            )
         }
     })
 }
@@ -245,7 +335,9 @@ fn properties_markdown() -> String {
 
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
+    chars
+        .next()
+        .map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
 }
 
 fn steps_markdown(config: &Config) -> String {
@@ -258,11 +350,25 @@ fn steps_markdown(config: &Config) -> String {
         config.design, config.environment
     );
     for program in config.reachable_programs() {
-        let _ = write!(text, "## `{}`\n\n{}.\n\n", program.id.name(), capital(program.id.info().about));
+        let _ = write!(
+            text,
+            "## `{}`\n\n{}.\n\n",
+            program.id.name(),
+            capital(program.id.info().about)
+        );
         text += "| step | kernel function | statement | abstract step |\n|---|---|---|---|\n";
-        for (i, line) in program.lines.iter().enumerate().filter(|(_, l)| !l.op.is_control()) {
+        for (i, line) in program
+            .lines
+            .iter()
+            .enumerate()
+            .filter(|(_, l)| !l.op.is_control())
+        {
             let source = line.source.replace('|', "\\|");
-            let _ = writeln!(text, "| {i} | `{}` | `{source}` | `{:?}` |", line.function, line.op);
+            let _ = writeln!(
+                text,
+                "| {i} | `{}` | `{source}` | `{:?}` |",
+                line.function, line.op
+            );
         }
         text.push('\n');
     }

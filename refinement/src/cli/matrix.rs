@@ -14,7 +14,9 @@ use serde::Serialize;
 use shootdown_spec::check::{CheckResult, check};
 use shootdown_spec::model::Protocol;
 use shootdown_spec::search::Options;
+use std::collections::HashMap;
 use std::io::{Write, stdout};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -54,7 +56,7 @@ pub struct Checked {
     /// The claim it belongs to, if to one.
     claim: Option<String>,
     protocol: Protocol,
-    result: CheckResult,
+    result: Arc<CheckResult>,
     differences: Vec<Difference>,
 }
 
@@ -110,7 +112,11 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
 }
 
 fn claim_ids() -> Vec<String> {
-    Expectations::load().claim.into_iter().map(|c| c.id).collect()
+    Expectations::load()
+        .claim
+        .into_iter()
+        .map(|c| c.id)
+        .collect()
 }
 
 impl Args {
@@ -139,35 +145,63 @@ impl Matrix {
     fn check(expectations: Expectations, options: &Options) -> Result<Matrix, CliError> {
         let started = Instant::now();
         let grid = expectations.grid.iter().map(|c| (None, c));
-        let claims = expectations.claim.iter().flat_map(|claim| {
-            claim.cell.iter().map(move |c| (Some(claim.id.clone()), c))
-        });
+        let claims = expectations
+            .claim
+            .iter()
+            .flat_map(|claim| claim.cell.iter().map(move |c| (Some(claim.id.clone()), c)));
         let cells: Vec<(Option<String>, &Cell)> = grid.chain(claims).collect();
         let progress = ProgressLine::new("matrix");
         let mut checked = Vec::new();
+        // A cell of the grid that also decides a claim is explored once.
+        let mut known: HashMap<String, Arc<CheckResult>> = HashMap::new();
         for (i, (claim, cell)) in cells.iter().enumerate() {
             // The time-out is for the whole run.
             let left = options.timeout.map(|t| t.saturating_sub(started.elapsed()));
             if options.cancel.load(Ordering::Relaxed) || left == Some(Duration::ZERO) {
                 break;
             }
-            progress.now(&format!("cell {} of {}: {} {}", i + 1, cells.len(), cell.design, cell.env));
+            progress.now(&format!(
+                "cell {} of {}: {} {}",
+                i + 1,
+                cells.len(),
+                cell.design,
+                cell.env
+            ));
             let options = Options {
                 timeout: left,
                 progress: Some(progress.callback()),
                 ..options.clone()
             };
             let protocol = Protocol::new(cell.config()?);
-            let result = check(&protocol, &options);
-            tracing::info!(cell = cell.command(), states = result.states.unique, "checked");
+            let result = match known.get(&cell.command()) {
+                Some(result) => result.clone(),
+                None => Arc::new(check(&protocol, &options)),
+            };
+            known.insert(cell.command(), result.clone());
+            tracing::info!(
+                cell = cell.command(),
+                states = result.states.unique,
+                "checked"
+            );
             let differences = cell.differences(&result);
             let cell = (*cell).clone();
-            checked.push(Checked { cell, claim: claim.clone(), protocol, result, differences });
+            checked.push(Checked {
+                cell,
+                claim: claim.clone(),
+                protocol,
+                result,
+                differences,
+            });
         }
         progress.finish();
         let not_run = cells.len() - checked.len();
         drop(cells);
-        Ok(Matrix { expectations, checked, not_run, elapsed: started.elapsed() })
+        Ok(Matrix {
+            expectations,
+            checked,
+            not_run,
+            elapsed: started.elapsed(),
+        })
     }
 
     fn exit_code(&self) -> ExitCode {
@@ -208,7 +242,12 @@ impl Matrix {
 
 impl CellJson {
     fn new(checked: &Checked) -> CellJson {
-        let describe = |d: &Difference| format!("{}: expected {}, observed {}", d.what, d.expected, d.observed);
+        let describe = |d: &Difference| {
+            format!(
+                "{}: expected {}, observed {}",
+                d.what, d.expected, d.observed
+            )
+        };
         CellJson {
             claim: checked.claim.clone(),
             check: CheckJson::new(&checked.protocol, &checked.result),

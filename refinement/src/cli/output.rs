@@ -19,7 +19,10 @@ pub fn init_tracing(verbosity: u8) {
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     // Tests may have installed one already; theirs will do.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .try_init();
 }
 
 /// The flag that Ctrl-C raises. A second Ctrl-C ends the process at once.
@@ -48,7 +51,9 @@ impl ProgressLine {
     /// A line that starts with what is being done.
     pub fn new(what: &str) -> ProgressLine {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        bar.set_style(ProgressStyle::with_template("{spinner} {prefix}: {msg}").expect("a constant"));
+        bar.set_style(
+            ProgressStyle::with_template("{spinner} {prefix}: {msg}").expect("a constant"),
+        );
         bar.set_prefix(what.to_string());
         ProgressLine { bar }
     }
@@ -91,7 +96,9 @@ fn describe(p: &Progress) -> String {
 
 /// Columns of the terminal, 100 when stdout is none.
 pub fn width() -> usize {
-    terminal_size::terminal_size().map_or(100, |(w, _)| w.0 as usize).clamp(40, 240)
+    terminal_size::terminal_size()
+        .map_or(100, |(w, _)| w.0 as usize)
+        .clamp(40, 240)
 }
 
 /// Should stdout be coloured?

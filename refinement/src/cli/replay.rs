@@ -51,8 +51,8 @@ struct RefusedJson {
 /// Replays; a violation on the way, or a step that does not fit, is exit code 1.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let (source_name, text) = read(&args.schedule)?;
-    let schedule = Schedule::parse(text.trim())
-        .map_err(|error| CliError::Schedule { source_name, error })?;
+    let schedule =
+        Schedule::parse(text.trim()).map_err(|error| CliError::Schedule { source_name, error })?;
     let config = if args.design.is_given() {
         let c = &schedule.config;
         let design = args.design.design(c.design.name().unwrap_or("tracked"))?;
@@ -73,7 +73,11 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     match args.format {
         Format::Json => {
             let refused = refused.as_ref().map(|e| match e {
-                TraceError::Refused { step, action, reason } => RefusedJson {
+                TraceError::Refused {
+                    step,
+                    action,
+                    reason,
+                } => RefusedJson {
                     step: *step,
                     action: action.to_string(),
                     reason: reason.clone(),
@@ -87,7 +91,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             let json = ReplayJson {
                 schema: "shootdown/replay/1",
                 design: protocol.config.design.to_string(),
-                steps: steps(&protocol, &trace),
+                steps: steps(&protocol, &trace, violated.first().copied()).unwrap_or_default(),
                 violated: violated.clone(),
                 refused,
             };
@@ -101,17 +105,27 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
                 colour: output::colour(),
             };
             writeln!(out, "{}", super::check::header(&protocol.config))?;
-            write!(out, "{}", report::text(&protocol, &trace, violated.first().copied(), &options))?;
+            write!(
+                out,
+                "{}",
+                report::text(&protocol, &trace, violated.first().copied(), &options)
+            )?;
             match (&refused, violated.as_slice()) {
                 (Some(error), _) => writeln!(out, "\nthe schedule does not fit: {error}")?,
                 (None, []) => writeln!(out, "\nno property is violated on the way")?,
-                (None, violated) => writeln!(out, "\nviolated on the way: {}", violated.join(", "))?,
+                (None, violated) => {
+                    writeln!(out, "\nviolated on the way: {}", violated.join(", "))?
+                }
             }
         }
     }
     out.flush()?;
     let clean = refused.is_none() && violated.is_empty();
-    Ok(if clean { ExitCode::AsPromised } else { ExitCode::NotAsExpected })
+    Ok(if clean {
+        ExitCode::AsPromised
+    } else {
+        ExitCode::NotAsExpected
+    })
 }
 
 /// As much of the run as fits, and why the next step does not.
@@ -138,12 +152,18 @@ fn longest_prefix(protocol: &Protocol, trace: &Trace) -> (Trace, Option<TraceErr
 fn read(argument: &str) -> Result<(String, String), CliError> {
     // A schedule has semicolons; a file name that has them too can be given as ./name.
     let path = Path::new(argument);
-    let failed = |error| CliError::File { path: path.to_path_buf(), error };
+    let failed = |error| CliError::File {
+        path: path.to_path_buf(),
+        error,
+    };
     // Longer than any schedule worth replaying; keeps a mistyped device from filling memory.
     const MOST: u64 = 16 << 20;
     let mut text = String::new();
     if argument == "-" {
-        stdin().take(MOST).read_to_string(&mut text).map_err(failed)?;
+        stdin()
+            .take(MOST)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
         return Ok(("stdin".into(), text));
     }
     if argument.contains(';') && !path.exists() {

@@ -82,7 +82,10 @@ fn names(names: impl Iterator<Item = &'static str>) -> PossibleValuesParser {
 
 fn pick<T: Copy>(table: &[(&str, T)], name: &Option<String>) -> Option<T> {
     let name = name.as_deref()?;
-    table.iter().find(|(n, _)| *n == name).map(|(_, value)| *value)
+    table
+        .iter()
+        .find(|(n, _)| *n == name)
+        .map(|(_, value)| *value)
 }
 
 fn switch(value: &Option<String>) -> Option<bool> {
@@ -116,9 +119,17 @@ impl DesignArgs {
 impl EnvironmentArgs {
     /// The environment.
     pub fn environment(&self) -> Environment {
-        let base = self.env.as_deref().and_then(Environment::named).unwrap_or_default();
+        let base = self
+            .env
+            .as_deref()
+            .and_then(Environment::named)
+            .unwrap_or_default();
         let xen_pin = switch(&self.xen_pin).unwrap_or(base.xen_pin);
-        let implied = if xen_pin { FlushBackend::Hypercall } else { base.flush_backend };
+        let implied = if xen_pin {
+            FlushBackend::Hypercall
+        } else {
+            base.flush_backend
+        };
         Environment {
             cpus: self.cpus.unwrap_or(base.cpus),
             mms: self.mms.unwrap_or(base.mms),
@@ -142,7 +153,12 @@ impl Subject {
         if let (None, Some(cpus)) = (self.environment.cpus, workload.cpus()) {
             environment.cpus = cpus.min(u8::MAX as usize) as u8;
         }
-        Ok(Config::new(design, environment, workload, self.variants()?)?)
+        Ok(Config::new(
+            design,
+            environment,
+            workload,
+            self.variants()?,
+        )?)
     }
 
     /// The deviations asked for.

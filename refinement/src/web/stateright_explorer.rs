@@ -24,14 +24,19 @@ pub(super) fn start(protocol: Protocol) -> io::Result<Explorer> {
     // It unwraps its bind, so a port that is free is found first. Losing the race for it shows
     // as an Explorer that does not answer.
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-    std::thread::Builder::new().name("explorer".into()).spawn(move || {
-        protocol.checker().threads(1).serve(address);
-    })?;
+    std::thread::Builder::new()
+        .name("explorer".into())
+        .spawn(move || {
+            protocol.checker().threads(1).serve(address);
+        })?;
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(30)))
         .http_status_as_error(false)
         .build();
-    let explorer = Explorer { address, agent: config.into() };
+    let explorer = Explorer {
+        address,
+        agent: config.into(),
+    };
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         match explorer.get("/app.css") {
@@ -48,7 +53,11 @@ impl Explorer {
         let url = format!("http://{}{path}", self.address);
         let mut response = self.agent.get(&url).call().map_err(Error::other)?;
         let code = response.status().as_u16();
-        let body = response.body_mut().with_config().limit(64 << 20).read_to_vec();
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(64 << 20)
+            .read_to_vec();
         Ok((code, body.map_err(Error::other)?))
     }
 }

@@ -58,7 +58,12 @@ impl Status {
         let shared = lock(&self.shared);
         let config = &self.protocol.config;
         let (done, generated, unique, depth) = match (&shared.result, &shared.progress) {
-            (Some(r), _) => (r.complete, r.states.generated, r.states.unique, r.states.depth),
+            (Some(r), _) => (
+                r.complete,
+                r.states.generated,
+                r.states.unique,
+                r.states.depth,
+            ),
             (None, Some(p)) => (false, p.generated, p.unique, p.depth as u64),
             (None, None) => (false, 0, 0, 0),
         };
@@ -110,7 +115,10 @@ fn properties(shared: &Shared) -> Value {
 /// The run as the indices by which the Explorer addresses it.
 fn indices(protocol: &Protocol, trace: &Trace) -> Option<String> {
     let states: Vec<State> = trace.states(protocol).ok()?;
-    let first = protocol.init_states().iter().position(|s| *s == states[0])?;
+    let first = protocol
+        .init_states()
+        .iter()
+        .position(|s| *s == states[0])?;
     let mut path = first.to_string();
     for (state, action) in states.iter().zip(&trace.actions) {
         let mut actions = Vec::new();

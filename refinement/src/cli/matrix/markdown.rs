@@ -24,7 +24,9 @@ pub(super) fn verdicts(matrix: &Matrix) -> String {
     for design in &designs {
         let _ = write!(text, "| `{design}` |");
         for env in &environments {
-            let cell = matrix.grid().find(|c| c.cell.design == *design && c.cell.env == *env);
+            let cell = matrix
+                .grid()
+                .find(|c| c.cell.design == *design && c.cell.env == *env);
             let cell = cell.map_or("not run".into(), |c| {
                 format!("{} ({})", summary(c), output::count(c.result.states.unique))
             });
@@ -34,7 +36,9 @@ pub(super) fn verdicts(matrix: &Matrix) -> String {
     }
     text += "\n| environment | bounds and axes | workload | stands for |\n|---|---|---|---|\n";
     for env in &environments {
-        let Some(c) = matrix.grid().find(|c| c.cell.env == *env) else { continue };
+        let Some(c) = matrix.grid().find(|c| c.cell.env == *env) else {
+            continue;
+        };
         let about = shootdown_spec::environment::ENVIRONMENTS
             .iter()
             .find(|e| e.name == env)
@@ -43,7 +47,8 @@ pub(super) fn verdicts(matrix: &Matrix) -> String {
         let _ = writeln!(text, "| `{env}` | {axes} | {} | {about} |", c.cell.workload);
     }
     let _ = write!(text, "\nShort names: {}.\n\n## Vacuous\n\n", legend());
-    text += "A verdict is vacuous when a witness was never reached: the check means nothing there.\n\n";
+    text +=
+        "A verdict is vacuous when a witness was never reached: the check means nothing there.\n\n";
     text += "| environment | designs | vacuous properties |\n|---|---|---|\n";
     for env in &environments {
         // Designs with the same list share a row.
@@ -56,21 +61,38 @@ pub(super) fn verdicts(matrix: &Matrix) -> String {
             }
         }
         for (names, vacuous) in rows.iter().filter(|(_, v)| !v.is_empty()) {
-            let names = if names.len() == designs.len() { "all".into() } else { names.join(", ") };
+            let names = if names.len() == designs.len() {
+                "all".into()
+            } else {
+                names.join(", ")
+            };
             let _ = writeln!(text, "| `{env}` | {names} | {} |", vacuous.join(", "));
         }
     }
     text += "\n## Claims\n\nThe claims of the thread and those beyond it, each cell a command: `docs/claims.md`.\n\n";
     text += "| claim | cells | as expected |\n|---|---|---|\n";
     for (claim, cells) in matrix.claims() {
-        let good = cells.iter().filter(|c| c.differences.is_empty() && c.result.complete).count();
-        let _ = writeln!(text, "| {}: {} | {} | {good} |", claim.id, claim.says, cells.len());
+        let good = cells
+            .iter()
+            .filter(|c| c.differences.is_empty() && c.result.complete)
+            .count();
+        let _ = writeln!(
+            text,
+            "| {}: {} | {} | {good} |",
+            claim.id,
+            claim.says,
+            cells.len()
+        );
     }
     text
 }
 
 fn with(checked: &Checked, verdict: Verdict) -> Vec<&'static str> {
-    let found = checked.result.properties.iter().filter(|p| p.verdict == verdict);
+    let found = checked
+        .result
+        .properties
+        .iter()
+        .filter(|p| p.verdict == verdict);
     found.map(|p| p.name).collect()
 }
 
@@ -97,7 +119,11 @@ pub(super) fn claims(matrix: &Matrix) -> String {
         );
         text += "| command | violated | states |\n|---|---|---|\n";
         for c in &cells {
-            let note = if c.cell.note.is_empty() { String::new() } else { format!("<br>{}", c.cell.note) };
+            let note = if c.cell.note.is_empty() {
+                String::new()
+            } else {
+                format!("<br>{}", c.cell.note)
+            };
             let _ = writeln!(
                 text,
                 "| `{}`{note} | {} | {} |",
@@ -109,9 +135,23 @@ pub(super) fn claims(matrix: &Matrix) -> String {
         text.push('\n');
         if let Some((c, property)) = cells.iter().find_map(|c| Some((c, told(c)?))) {
             let counterexample = property.counterexample.as_ref().expect("told() has one");
-            let options = TextOptions { width: 100, verbose: false, colour: false };
-            let run = report::text(&c.protocol, &counterexample.trace, Some(property.name), &options);
-            let _ = write!(text, "`{}`, the shortest run:\n\n```text\n{}\n```\n\n", property.name, run.trim_end());
+            let options = TextOptions {
+                width: 100,
+                verbose: false,
+                colour: false,
+            };
+            let run = report::text(
+                &c.protocol,
+                &counterexample.trace,
+                Some(property.name),
+                &options,
+            );
+            let _ = write!(
+                text,
+                "`{}`, the shortest run:\n\n```text\n{}\n```\n\n",
+                property.name,
+                run.trim_end()
+            );
         }
     }
     text.trim_end().to_string() + "\n"
@@ -126,5 +166,7 @@ fn told(checked: &Checked) -> Option<&PropertyResult> {
 
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
+    chars
+        .next()
+        .map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
 }

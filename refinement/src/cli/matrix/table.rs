@@ -28,7 +28,10 @@ const SHORT: &[(&str, &str)] = &[
 
 /// The short name of a property.
 pub(super) fn short(name: &str) -> &'static str {
-    SHORT.iter().find(|(n, _)| *n == name).map_or("?", |(_, s)| s)
+    SHORT
+        .iter()
+        .find(|(n, _)| *n == name)
+        .map_or("?", |(_, s)| s)
 }
 
 /// What a cell came to, in short names. `progress` goes without saying beside a deadlock.
@@ -57,7 +60,10 @@ pub(super) fn summary(checked: &Checked) -> String {
 
 /// The legend: which short name stands for which property.
 pub(super) fn legend() -> String {
-    let words: Vec<_> = PROPERTIES.iter().map(|p| format!("{} = {}", short(p.name), p.name)).collect();
+    let words: Vec<_> = PROPERTIES
+        .iter()
+        .map(|p| format!("{} = {}", short(p.name), p.name))
+        .collect();
     words.join(", ")
 }
 
@@ -89,11 +95,19 @@ pub(super) fn text(matrix: &Matrix, width: usize) -> String {
     for checked in matrix.checked.iter().filter(|c| !c.differences.is_empty()) {
         let _ = writeln!(text, "UNEXPECTED: {}", checked.cell.command());
         for d in &checked.differences {
-            let _ = writeln!(text, "  {}: expected {}, observed {}", d.what, d.expected, d.observed);
+            let _ = writeln!(
+                text,
+                "  {}: expected {}, observed {}",
+                d.what, d.expected, d.observed
+            );
         }
     }
     for checked in matrix.checked.iter().filter(|c| !c.result.complete) {
-        let why = checked.result.stopped.map(|s| s.to_string()).unwrap_or_default();
+        let why = checked
+            .result
+            .stopped
+            .map(|s| s.to_string())
+            .unwrap_or_default();
         let _ = writeln!(text, "INCOMPLETE ({why}): {}", checked.cell.command());
     }
     text + &closing(matrix)
@@ -101,11 +115,23 @@ pub(super) fn text(matrix: &Matrix, width: usize) -> String {
 
 fn closing(matrix: &Matrix) -> String {
     let states: u64 = matrix.checked.iter().map(|c| c.result.states.unique).sum();
-    let transitions: u64 = matrix.checked.iter().map(|c| c.result.states.generated).sum();
+    let transitions: u64 = matrix
+        .checked
+        .iter()
+        .map(|c| c.result.states.generated)
+        .sum();
     let vacuous = |c: &Checked| {
-        c.result.properties.iter().filter(|p| p.verdict == Verdict::Vacuous).count()
+        c.result
+            .properties
+            .iter()
+            .filter(|p| p.verdict == Verdict::Vacuous)
+            .count()
     };
-    let unexpected = matrix.checked.iter().filter(|c| !c.differences.is_empty()).count();
+    let unexpected = matrix
+        .checked
+        .iter()
+        .filter(|c| !c.differences.is_empty())
+        .count();
     let incomplete = matrix.checked.iter().filter(|c| !c.result.complete).count();
     let mut text = format!(
         "{} cells in {:.1} s: {} states, {} transitions; {} verdicts vacuous as expected; \
@@ -114,7 +140,12 @@ fn closing(matrix: &Matrix) -> String {
         matrix.elapsed.as_secs_f64(),
         output::count(states),
         output::count(transitions),
-        matrix.checked.iter().filter(|c| c.differences.is_empty()).map(vacuous).sum::<usize>(),
+        matrix
+            .checked
+            .iter()
+            .filter(|c| c.differences.is_empty())
+            .map(vacuous)
+            .sum::<usize>(),
     );
     if incomplete + matrix.not_run > 0 {
         let _ = write!(text, "; {incomplete} cut off, {} not run", matrix.not_run);
@@ -129,7 +160,9 @@ fn grid(matrix: &Matrix, width: usize) -> Table {
     for design in &designs {
         let mut row = vec![design.clone()];
         for env in &environments {
-            let found = matrix.grid().find(|c| c.cell.design == *design && c.cell.env == *env);
+            let found = matrix
+                .grid()
+                .find(|c| c.cell.design == *design && c.cell.env == *env);
             row.push(found.map_or("not run".into(), |c| {
                 format!("{}\n{}", summary(c), output::count(c.result.states.unique))
             }));
@@ -143,7 +176,12 @@ fn claims(matrix: &Matrix, width: usize) -> Table {
     let mut table = new_table(width);
     table.set_header(["", "cell", "came out", "states"]);
     for (claim, cells) in matrix.claims() {
-        table.add_row([claim.id.clone(), claim.says.clone(), String::new(), String::new()]);
+        table.add_row([
+            claim.id.clone(),
+            claim.says.clone(),
+            String::new(),
+            String::new(),
+        ]);
         for c in cells {
             let command = c.cell.command();
             let command = command.strip_prefix("shootdown check ").unwrap_or(&command);
