@@ -15,10 +15,11 @@ use crate::program::{Entry, ProgramId};
 use crate::search::Scheduled;
 use crate::spinlock::Acquired;
 use crate::state::State;
+use crate::trace::Trace;
 use crate::variant::Variant;
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
-use stateright::Model;
+use stateright::{Model, Path};
 use std::fmt;
 
 /// One atomic step of the machine.
@@ -345,6 +346,35 @@ impl Model for Protocol {
 
     fn format_action(&self, action: &Action) -> String {
         action.to_string()
+    }
+
+    /// What the step does in kernel words, and the state it leads to.
+    fn format_step(&self, last_state: &State, action: Action) -> Option<String> {
+        let next = self.next_state(last_state, action)?;
+        let what = match self.line(last_state, &action) {
+            Some((program, line)) => {
+                format!(
+                    "{action}: {}  /* {}() of {program} */",
+                    line.source, line.function
+                )
+            }
+            None => action.to_string(),
+        };
+        Some(format!("{what}\n\n{next:#?}"))
+    }
+
+    /// The run so far: a lane per CPU and per lock, interrupt state, IPIs.
+    fn as_svg(&self, path: Path<State, Action>) -> Option<String> {
+        let start = self
+            .init_states()
+            .iter()
+            .position(|s| s == &path.clone().into_states()[0])?;
+        let trace = Trace {
+            start: self.config.starts()[start],
+            actions: path.into_actions(),
+            loops_to: None,
+        };
+        Some(crate::report::svg(self, &trace))
     }
 }
 
