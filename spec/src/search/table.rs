@@ -44,10 +44,14 @@ impl Shard {
         ((low * self.fingerprints.len() as u64) >> 32) as usize
     }
 
-    /// What is in the first slot `fp` could be in. Reading it for many fingerprints in a row lets the processor
-    /// fetch the cache lines side by side, before [`probe`](Self::probe) needs them.
+    /// Something of what is in the first slot `fp` could be in. Reading it for many fingerprints in a row lets the
+    /// processor fetch the cache lines side by side, before [`probe`](Self::probe) needs them.
     pub(super) fn peek(&self, fp: NonZeroU64) -> u64 {
-        self.fingerprints.get(self.home(fp)).copied().unwrap_or(0)
+        let home = self.home(fp);
+        match (self.fingerprints.get(home), self.numbers.get(home)) {
+            (Some(fingerprint), Some(number)) => fingerprint ^ u64::from(*number),
+            _ => 0,
+        }
     }
 
     /// Where `fp` is, or the free slot to put it in. There must be a free slot: call after [`room`](Self::room).
