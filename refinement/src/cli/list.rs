@@ -115,6 +115,12 @@ impl Args {
     }
 }
 
+/// The generated pages: docs/properties.md and docs/kernel-map.md.
+pub fn pages() -> Result<(String, String), CliError> {
+    let config = Subject::default().config("v2.6.38", "everything")?;
+    Ok((properties_markdown(), steps_markdown(&config)))
+}
+
 fn listing(section: Section, args: &Args) -> Result<Listing, CliError> {
     let s = |text: &str| text.to_string();
     let listing = |title, columns: &[&'static str], rows| Listing {

@@ -1,5 +1,6 @@
 //! `matrix`: every design in every environment, and every claim, against what is expected.
 
+mod docs;
 mod markdown;
 mod table;
 
@@ -16,6 +17,7 @@ use shootdown_spec::model::Protocol;
 use shootdown_spec::search::Options;
 use std::collections::HashMap;
 use std::io::{Write, stdout};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -40,6 +42,13 @@ pub struct Args {
     /// Print Markdown: docs/verdicts.md, or with --claims docs/claims.md
     #[arg(long, conflicts_with = "format")]
     markdown: bool,
+    /// Write the generated pages of the tree at DIR: README.md's table, docs/verdicts.md,
+    /// claims.md, properties.md, kernel-map.md
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["claim", "claims", "grid", "design"])]
+    docs: Option<PathBuf>,
+    /// Fail if a generated page of the tree at DIR is stale
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["docs", "claim", "claims", "grid", "design"])]
+    check_docs: Option<PathBuf>,
     /// Print expectations.toml with what came out, to be compared by hand
     #[arg(long, hide = true, conflicts_with_all = ["format", "markdown"])]
     bless: bool,
@@ -108,7 +117,25 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         write!(out, "{}", table::text(&matrix, output::width()))?;
     }
     out.flush()?;
-    Ok(matrix.exit_code())
+    let mut code = matrix.exit_code();
+    // Pages tell what a whole run came to, never a part of one.
+    if matrix.is_whole() {
+        if let Some(root) = &args.docs {
+            docs::write(&matrix, root)?;
+        }
+        if let Some(root) = &args.check_docs {
+            for path in docs::stale(&matrix, root)? {
+                eprintln!(
+                    "error: {} is stale\n  `cargo run --release -- matrix --docs .` writes it anew",
+                    path.display()
+                );
+                code = code.max(ExitCode::NotAsExpected);
+            }
+        }
+    } else if args.docs.is_some() || args.check_docs.is_some() {
+        eprintln!("error: the run was cut off, so the generated pages were left alone");
+    }
+    Ok(code)
 }
 
 fn claim_ids() -> Vec<String> {
@@ -212,6 +239,11 @@ impl Matrix {
         } else {
             ExitCode::AsPromised
         }
+    }
+
+    /// Was every cell explored to its end?
+    fn is_whole(&self) -> bool {
+        self.not_run == 0 && self.checked.iter().all(|c| c.result.complete)
     }
 
     /// Cells of the designs × environments.
