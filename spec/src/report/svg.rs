@@ -7,7 +7,7 @@ use super::event::{Event, events};
 use super::{Run, possible};
 use crate::id::{Context, CpuId, Level, LockId, MAX_LOCKS};
 use crate::model::{Action, Protocol};
-use crate::program::Op;
+use crate::program::{Entry, Op};
 use crate::state::State;
 use crate::trace::Trace;
 use std::fmt::Write;
@@ -253,6 +253,26 @@ impl Picture<'_> {
         }
         if !awaits.is_empty() {
             self.y += ROW;
+        }
+        for entry in Entry::ALL {
+            let cached = self.spans(|s| {
+                let cpu = s.cpu(who);
+                let mm = cpu.loaded_mm().filter(|_| cpu.tlb.contains(entry))?;
+                let stale = !s.mm(mm).translates(entry) || s.mm(mm).frame(entry).freed;
+                let tag = if stale { "TLB, STALE" } else { "TLB" };
+                Some(format!("{tag}: {mm}'s {entry}"))
+            });
+            for span in &cached {
+                let fill = if span.2.contains("STALE") {
+                    "url(#await)"
+                } else {
+                    "#eee8d0"
+                };
+                self.bar(span, self.y, fill, "#111", false);
+            }
+            if !cached.is_empty() {
+                self.y += ROW;
+            }
         }
         self.lanes.push(steps);
         self.y += GAP;
