@@ -104,6 +104,8 @@ pub(super) fn write(page: &mut Page, run: &Run<'_>) {
 
 /// Marks where a name that is too long for the column may be broken.
 const MAY_BREAK: char = '\u{1}';
+/// Stands for `()`, which is not broken.
+const NO_ARGUMENTS: &str = "\u{2}\u{2}";
 /// Columns below this are narrow: little is left for indentation.
 const NARROW: usize = 26;
 
@@ -129,6 +131,10 @@ fn breakable(text: &str, width: usize) -> String {
 type Cell = Vec<(String, Style)>;
 
 impl Table<'_> {
+    fn narrow(&self) -> bool {
+        self.text < NARROW
+    }
+
     fn cpus(&self) -> usize {
         self.functions.len()
     }
@@ -230,7 +236,7 @@ impl Table<'_> {
 
     fn wrap(&self, indent: usize, text: &str, style: Style) -> Cell {
         let first = " ".repeat(indent);
-        let hanging = if self.text < NARROW { 2 } else { 4 };
+        let hanging = if self.narrow() { 1 } else { 4 };
         let rest = " ".repeat(indent + hanging);
         let options = textwrap::Options::new(self.text)
             .initial_indent(&first)
@@ -239,10 +245,14 @@ impl Table<'_> {
             .word_splitter(textwrap::WordSplitter::NoHyphenation);
         // The comment signs stay with the words next to them.
         let text = text.replace("/* ", "/*\u{a0}").replace(" */", "\u{a0}*/");
+        let text = text.replace("()", NO_ARGUMENTS);
         let text = breakable(&text, self.text - indent - hanging);
         textwrap::wrap(&text, options)
             .into_iter()
-            .map(|line| (line.replace('\u{a0}', " ").replace(MAY_BREAK, ""), style))
+            .map(|line| {
+                let line = line.replace('\u{a0}', " ").replace(MAY_BREAK, "");
+                (line.replace(NO_ARGUMENTS, "()"), style)
+            })
             .collect()
     }
 
@@ -258,12 +268,12 @@ impl Table<'_> {
         } else {
             format!("/* {note} */")
         };
-        let one = format!("{what} {comment}");
+        let one = format!("{what} {comment}").trim_start().to_string();
         if indent + one.chars().count() <= self.text {
             return self.wrap(indent, &one, if bad { Style::Bad } else { Style::Plain });
         }
         let mut cell = self.wrap(indent, what, Style::Plain);
-        cell.extend(self.wrap(indent + 2, &comment, style));
+        cell.extend(self.wrap(indent + if self.narrow() { 1 } else { 2 }, &comment, style));
         cell
     }
 
@@ -274,10 +284,16 @@ impl Table<'_> {
         if let Some(function) = event.function {
             self.function(before, who, event.level, function);
         }
-        let irq = if event.level == Level::Irq { 2 } else { 0 };
+        let irq = match (event.level, self.narrow()) {
+            (Level::Task, _) => 0,
+            (Level::Irq, true) => 1,
+            (Level::Irq, false) => 2,
+        };
+        let indent = irq + usize::from(!self.narrow());
         let mut cells: Vec<Cell> = vec![Vec::new(); self.cpus()];
         cells[who.index()] = if is_step {
-            self.statement(irq + 1, &event.what, event.note.as_deref())
+            let what = if event.ends_wait { "" } else { &event.what };
+            self.statement(indent, what, event.note.as_deref())
         } else {
             if matches!(
                 event.action,
@@ -296,7 +312,7 @@ impl Table<'_> {
         if let Some((line, wait)) = &event.waits {
             self.function(after, who, event.level, line.function);
             let mut cells: Vec<Cell> = vec![Vec::new(); self.cpus()];
-            cells[who.index()] = self.statement(irq + 1, line.source, Some(wait));
+            cells[who.index()] = self.statement(indent, line.source, Some(wait));
             self.row("", &marks, cells);
         }
     }
@@ -314,7 +330,7 @@ impl Table<'_> {
         }
         let (indent, tag) = match level {
             Level::Task => (0, ""),
-            Level::Irq => (2, "[irq] "),
+            Level::Irq => (if self.narrow() { 1 } else { 2 }, "[irq] "),
         };
         let mut cells: Vec<Cell> = vec![Vec::new(); self.cpus()];
         cells[who.index()] = self.wrap(indent, &format!("{tag}{function}():"), Style::Head);

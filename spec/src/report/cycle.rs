@@ -197,7 +197,7 @@ pub(super) fn deadlock(config: &Config, state: &State) -> Option<String> {
         text += &if text.is_empty() {
             format!("{more}.")
         } else {
-            format!(" Behind them {more}.")
+            format!(" Also stuck: {more}.")
         };
     }
     Some(text)

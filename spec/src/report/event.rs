@@ -25,6 +25,8 @@ pub(super) struct Event<'a> {
     pub elsewhere: Vec<(CpuId, String)>,
     /// The wait that the CPU is in after it: the statement it spins at, and what for.
     pub waits: Option<(&'a Line, String)>,
+    /// It ends a wait whose statement was shown when the wait began.
+    pub ends_wait: bool,
     /// Shown by default.
     pub matters: bool,
 }
@@ -49,6 +51,7 @@ fn event<'a>(run: &'a Run<'_>, i: usize) -> Event<'a> {
         note: None,
         elsewhere: elsewhere(run, before, after, who),
         waits: waits(run, before, after, who),
+        ends_wait: false,
         matters: true,
     };
     match action {
@@ -76,6 +79,7 @@ fn event<'a>(run: &'a Run<'_>, i: usize) -> Event<'a> {
                 };
                 event.what = line.source.to_string();
                 event.function = Some(line.function);
+                event.ends_wait = matches!(line.op, Op::AwaitAcks | Op::AwaitNotSplitting);
                 event.note = note(run, before, after, context, line);
                 event.matters = matters(run, before, after, context, line.op);
             }

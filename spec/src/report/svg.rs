@@ -7,7 +7,7 @@ use super::event::{Event, events};
 use super::{Run, possible};
 use crate::id::{Context, CpuId, Level, LockId, MAX_LOCKS};
 use crate::model::{Action, Protocol};
-use crate::program::Op;
+use crate::program::{Entry, Op};
 use crate::state::State;
 use crate::trace::Trace;
 use std::fmt::Write;
@@ -47,7 +47,7 @@ pub fn svg(protocol: &Protocol, trace: &Trace) -> String {
     let n = all.len().max(1) as f64;
     let mut picture = Picture {
         run: &run,
-        step: ((WIDTH - LEFT - TAIL) / n).clamp(36.0, 64.0),
+        step: ((WIDTH - LEFT - TAIL) / n).clamp(42.0, 64.0),
         body: String::new(),
         y: 22.0,
         lanes: Vec::new(),
@@ -254,6 +254,26 @@ impl Picture<'_> {
         if !awaits.is_empty() {
             self.y += ROW;
         }
+        for entry in Entry::ALL {
+            let cached = self.spans(|s| {
+                let cpu = s.cpu(who);
+                let mm = cpu.loaded_mm().filter(|_| cpu.tlb.contains(entry))?;
+                let stale = !s.mm(mm).translates(entry) || s.mm(mm).frame(entry).freed;
+                let tag = if stale { "TLB, STALE" } else { "TLB" };
+                Some(format!("{tag}: {mm}'s {entry}"))
+            });
+            for span in &cached {
+                let fill = if span.2.contains("STALE") {
+                    "url(#await)"
+                } else {
+                    "#eee8d0"
+                };
+                self.bar(span, self.y, fill, "#111", false);
+            }
+            if !cached.is_empty() {
+                self.y += ROW;
+            }
+        }
         self.lanes.push(steps);
         self.y += GAP;
         let _ = write!(
@@ -297,7 +317,8 @@ impl Picture<'_> {
         self.body.push_str("</g>");
     }
 
-    /// From every IPI to the handler that takes it, and from every acknowledgement back.
+    /// From every IPI to the handler that takes it, from box `IPI` to box `irq`, and from every
+    /// acknowledgement back.
     fn arrows(&mut self, all: &[Event<'_>]) {
         for event in all {
             let (before, after) = (&self.run.states[event.n - 1], &self.run.states[event.n]);
@@ -310,7 +331,9 @@ impl Picture<'_> {
                 if before.cpu(target).acks.contains(from) && !cpu.acks.contains(from) {
                     let column = event.n - 1;
                     let x = self.x(column) + self.step / 2.0;
-                    self.arrow(x, from, x, target, "#1d6f57");
+                    // Nothing else stands in the target's row there: a column has one step.
+                    let (start, end) = (self.edge(from, target), self.middle(target));
+                    self.line((x, start), (x, end), "#1d6f57", true);
                     let y = (self.middle(from) + self.middle(target)) / 2.0;
                     self.text(x + 4.0, y, "#1d6f57", "ack");
                 }
@@ -325,13 +348,8 @@ impl Picture<'_> {
         });
         if let Some(taken) = taken {
             let end = self.x(taken.n - 1) + self.step / 2.0;
-            self.arrow(x, from, end, target, "#b00020");
-            self.text(
-                (x + end) / 2.0 + 5.0,
-                (self.edge(from, target) + self.edge(target, from)) / 2.0,
-                "#b00020",
-                "IPI",
-            );
+            let (start, stop) = (self.edge(from, target), self.edge(target, from));
+            self.line((x, start), (end, stop), "#b00020", true);
             return;
         }
         let cpu = self.run.last().cpu(target);
@@ -362,11 +380,6 @@ impl Picture<'_> {
     /// The middle of a CPU's row of steps.
     fn middle(&self, of: CpuId) -> f64 {
         self.lanes[of.index()] + ROW / 2.0 - 1.0
-    }
-
-    fn arrow(&mut self, x: f64, from: CpuId, end: f64, to: CpuId, colour: &str) {
-        let (start, stop) = (self.edge(from, to), self.edge(to, from));
-        self.line((x, start), (end, stop), colour, true);
     }
 
     /// A line with a pale rim, so that it can be followed across bars.
@@ -467,10 +480,10 @@ fn escape(text: &str) -> String {
 /// A step in a word or two, to stand in its box.
 fn short(op: Op) -> &'static str {
     match op {
-        Op::IrqSave(_) => "irq off",
-        Op::IrqRestore(_) => "irq on?",
+        Op::IrqSave(_) => "cli",
+        Op::IrqRestore(_) => "popf",
         Op::Lock(..) => "lock",
-        Op::TryLock { .. } => "trylock",
+        Op::TryLock { .. } => "try",
         Op::Unlock(_) => "unlock",
         Op::SetInitEntry => "init",
         Op::ReadInitEntry { .. } => "rd init",
@@ -489,16 +502,16 @@ fn short(op: Op) -> &'static str {
         Op::TestSplitting { .. } => "split?",
         Op::AwaitNotSplitting => "split!",
         Op::SplitCompound => "split",
-        Op::GupRead { .. } => "gup rd",
+        Op::GupRead { .. } => "gup",
         Op::GetPage(_) => "get",
         Op::PutPage(_) => "put",
-        Op::RaisePending => "pend +1",
-        Op::DropPending => "pend -1",
+        Op::RaisePending => "pend+",
+        Op::DropPending => "pend-",
         Op::ReadPending => "pend?",
         Op::FlushLocal(_) | Op::FlushRequested => "flush",
         Op::SendIpi(_) => "IPI",
         Op::AwaitAcks => "acked",
-        Op::FlushHypercall(_) => "hyperc.",
+        Op::FlushHypercall(_) => "hyperc",
         Op::Ack => "ack",
         Op::CpumaskSet => "mask +",
         Op::CpumaskClearPrev | Op::CpumaskClearOwn => "mask -",
@@ -510,7 +523,7 @@ fn short(op: Op) -> &'static str {
         Op::SetPinned(true) => "pin",
         Op::SetPinned(false) => "unpin",
         Op::UserStore(_) => "store",
-        Op::Return => "return",
+        Op::Return => "ret",
         Op::Branch { .. } | Op::Goto { .. } => "",
     }
 }

@@ -169,11 +169,12 @@ fn upstream(run: &Run<'_>) -> Option<String> {
             Some((who, cycle::path(config, state, who, awaits, over_locks)?))
         })?;
     let end = path.last()?.on;
+    // "CPU0 spins for ..." becomes "CPU0, interrupts off, spins for ...".
     let chain = cycle::sentence(state, &path, false);
+    let who = cycle::subject(state, who);
+    let rest = chain.strip_prefix(&who)?.trim_end_matches('.');
     Some(format!(
-        "{} has interrupts off. {chain} {} awaits the ack of {} meanwhile.",
-        cycle::subject(state, who),
-        end,
+        "{who}, interrupts off,{rest}, which awaits the ack of {}.",
         list(state.cpu(end.cpu).acks.iter())
     ))
 }
@@ -421,9 +422,16 @@ fn progress(run: &Run<'_>) -> Option<String> {
     let Some(to) = run.trace.loops_to else {
         return deadlock(run).or_else(|| {
             let left = unfinished(&run.states[run.states.len() - 1..]);
+            let waits = state
+                .each_context(config)
+                .filter_map(|(who, _)| {
+                    let wait = cycle::wait(config, state, who)?;
+                    Some(format!("; {} {wait}", cycle::subject(state, who)))
+                })
+                .collect::<String>();
             (!left.is_empty()).then(|| {
                 format!(
-                    "{} never finishes, and nothing can move any more.",
+                    "nothing can move any more, and {} has not finished{waits}.",
                     list(left)
                 )
             })
