@@ -189,7 +189,7 @@ impl fmt::Display for Environment {
             on_off(self.thp)
         )?;
         if self.flush_backend != FlushBackend::Ipi {
-            write!(f, " flush={}", self.flush_backend)?;
+            write!(f, " flush_backend={}", self.flush_backend)?;
         }
         if self.xen_pin {
             write!(f, " xen_pin=on")?;

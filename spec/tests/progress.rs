@@ -182,13 +182,13 @@ fn a_join_does_not_pass_the_goal_of_one_path_on_to_another() {
         goals: vec![1],
     };
     assert!(
-        !model
+        model
             .clone()
             .checker()
             .spawn_bfs()
             .join()
             .discovery("goal")
-            .is_some()
+            .is_none()
     );
     let failure = model.failure();
     assert!(failure.is_end());

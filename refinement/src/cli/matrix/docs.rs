@@ -24,7 +24,10 @@ fn pages(matrix: &Matrix, root: &Path) -> Result<Vec<(PathBuf, String)>, CliErro
 }
 
 fn read(path: &Path) -> Result<String, CliError> {
-    let failed = |error| CliError::File { path: path.to_path_buf(), error };
+    let failed = |error| CliError::File {
+        path: path.to_path_buf(),
+        error,
+    };
     std::fs::read_to_string(path).map_err(failed)
 }
 
@@ -48,7 +51,9 @@ fn table(matrix: &Matrix) -> String {
     for design in &designs {
         let _ = write!(text, "| `{design}` |");
         for env in &environments {
-            let cell = matrix.grid().find(|c| c.cell.design == *design && c.cell.env == *env);
+            let cell = matrix
+                .grid()
+                .find(|c| c.cell.design == *design && c.cell.env == *env);
             let _ = write!(text, " {} |", cell.map_or("not run".into(), summary));
         }
         text.push('\n');
