@@ -1,1 +1,24 @@
-//! Concrete code for the same kernel paths, generic over a machine.
+//! Concrete code for the kernel paths of the 2011 `vmalloc_sync_all` deadlock, generic over a machine.
+#![no_std]
+
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+pub mod cpu;
+pub mod design;
+pub mod env;
+pub mod event;
+pub mod flush;
+pub mod id;
+pub mod ipi;
+pub mod irq;
+pub mod kernel;
+pub mod machine;
+pub mod mm;
+pub mod operation;
+pub mod page_table;
+pub mod path;
+pub mod pgd_list;
+pub mod spinlock;
+pub mod syscall;
+pub mod tlb;
