@@ -107,7 +107,10 @@ impl<'c, M: Machine> Cpu<'c, M, Task> {
 impl<'c, M, C> Cpu<'c, M, C> {
     /// A token out of nothing: for the places where a context begins, each of which says why it may.
     pub(crate) fn forge(machine: &'c M) -> Self {
-        Self { machine, context: PhantomData }
+        Self {
+            machine,
+            context: PhantomData,
+        }
     }
 
     /// The door.

@@ -118,19 +118,27 @@ impl PgdLocking for PgdRw {
     type Flags = ();
     fn lock_to_walk<M: Machine>(m: &M) {
         m.read_lock(m.kernel().pgd_rwlock.word());
-        m.observe(Event::LockAcquired { lock: Lock::PgdRead });
+        m.observe(Event::LockAcquired {
+            lock: Lock::PgdRead,
+        });
     }
     fn unlock_walk<M: Machine>(m: &M, (): ()) {
         m.read_unlock(m.kernel().pgd_rwlock.word());
-        m.observe(Event::LockReleased { lock: Lock::PgdRead });
+        m.observe(Event::LockReleased {
+            lock: Lock::PgdRead,
+        });
     }
     fn lock_to_change<M: Machine>(m: &M) {
         m.write_lock(m.kernel().pgd_rwlock.word());
-        m.observe(Event::LockAcquired { lock: Lock::PgdWrite });
+        m.observe(Event::LockAcquired {
+            lock: Lock::PgdWrite,
+        });
     }
     fn unlock_change<M: Machine>(m: &M, (): ()) {
         m.write_unlock(m.kernel().pgd_rwlock.word());
-        m.observe(Event::LockReleased { lock: Lock::PgdWrite });
+        m.observe(Event::LockReleased {
+            lock: Lock::PgdWrite,
+        });
     }
 }
 
@@ -182,7 +190,12 @@ impl<P: PgdAxis, const W: bool, T: PtlAxisType, F: FlushAxisType> Design for Com
     const WALK_TAKES_PTL: bool = W;
     type PtLock = T;
     type Flush = F;
-    const AXES: Axes = Axes { pgd_lock: P::VALUE, walk_takes_ptl: W, ptl: T::VALUE, flush: F::VALUE };
+    const AXES: Axes = Axes {
+        pgd_lock: P::VALUE,
+        walk_takes_ptl: W,
+        ptl: T::VALUE,
+        flush: F::VALUE,
+    };
 }
 
 /// Before 617d34d9e5d8.
@@ -291,12 +304,18 @@ pub const NAMED: &[(&str, Axes)] = &[
 impl Axes {
     /// The design of this name.
     pub fn named(name: &str) -> Option<Self> {
-        NAMED.iter().find(|(n, _)| *n == name).map(|&(_, axes)| axes)
+        NAMED
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|&(_, axes)| axes)
     }
 
     /// Its name, if it has one.
     pub fn name(self) -> Option<&'static str> {
-        NAMED.iter().find(|&&(_, axes)| axes == self).map(|&(name, _)| name)
+        NAMED
+            .iter()
+            .find(|&&(_, axes)| axes == self)
+            .map(|&(name, _)| name)
     }
 
     /// Every combination.
@@ -304,7 +323,12 @@ impl Axes {
         PgdLockAxis::ALL.iter().flat_map(|&pgd_lock| {
             [false, true].into_iter().flat_map(move |walk_takes_ptl| {
                 PtlAxis::ALL.iter().flat_map(move |&ptl| {
-                    FlushAxis::ALL.iter().map(move |&flush| Self { pgd_lock, walk_takes_ptl, ptl, flush })
+                    FlushAxis::ALL.iter().map(move |&flush| Self {
+                        pgd_lock,
+                        walk_takes_ptl,
+                        ptl,
+                        flush,
+                    })
                 })
             })
         })
@@ -327,7 +351,10 @@ pub trait DesignVisitor {
 
 /// Calls the visitor with the type of this design.
 pub fn with_design<V: DesignVisitor>(axes: Axes, visitor: V) -> V::Output {
-    fn flush<P: PgdAxis, const W: bool, T: PtlAxisType, V: DesignVisitor>(axes: Axes, v: V) -> V::Output {
+    fn flush<P: PgdAxis, const W: bool, T: PtlAxisType, V: DesignVisitor>(
+        axes: Axes,
+        v: V,
+    ) -> V::Output {
         match axes.flush {
             FlushAxis::UnderLock => v.visit::<Combined<P, W, T, FlushUnderLock>>(),
             FlushAxis::YoungAfterUnlock => v.visit::<Combined<P, W, T, YoungAfterUnlock>>(),

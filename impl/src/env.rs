@@ -5,7 +5,11 @@
 
 /// How a flush reaches the other CPUs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum FlushBackend {
     /// `native_flush_tlb_others`: IPIs, and a wait for every acknowledgement.
     #[default]

@@ -11,7 +11,11 @@ use crate::tlb::{AccessKind, Scope, Slot};
 
 /// A lock by name, with how it is held.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum Lock {
     /// `pgd_lock`, a spinlock.
     PgdLock,
@@ -39,7 +43,11 @@ impl core::fmt::Display for Lock {
 
 /// How a flush was dealt with on the CPU it reached.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum Flushed {
     /// The TLB was flushed.
     Flushed,
@@ -412,6 +420,9 @@ events! {
         mm: MmId } = 53,
     /// The CPU returns to user mode.
     ReturnToUser {} = 54,
+    /// The fault handler took a free frame (not part of the specification's programs).
+    FrameAlloc { /// Which.
+        frame: FrameId } = 55,
 }
 
 /// Somebody who wants to know.

@@ -37,7 +37,10 @@ pub trait Moment: 'static {
     /// Whether the lock has to be dropped and taken again for it.
     const AFTER_UNLOCK: bool;
     /// Called before the unlock.
-    fn under_lock<M: Machine, T: Spinning, C: Context, S: Covers>(guard: &mut PtlGuard<'_, M, T, C, S>, flush: Flush);
+    fn under_lock<M: Machine, T: Spinning, C: Context, S: Covers>(
+        guard: &mut PtlGuard<'_, M, T, C, S>,
+        flush: Flush,
+    );
     /// Called after it, with the whole CPU.
     fn after_unlock<M: Machine>(cpu: &mut Cpu<'_, M, Task>, flush: Flush);
 }
@@ -63,7 +66,10 @@ impl BreaksTheRule for UnderLock {}
 
 impl Moment for UnderLock {
     const AFTER_UNLOCK: bool = false;
-    fn under_lock<M: Machine, T: Spinning, C: Context, S: Covers>(guard: &mut PtlGuard<'_, M, T, C, S>, flush: Flush) {
+    fn under_lock<M: Machine, T: Spinning, C: Context, S: Covers>(
+        guard: &mut PtlGuard<'_, M, T, C, S>,
+        flush: Flush,
+    ) {
         flush.run(&mut Self::pretend_nothing_is_held(guard.cpu()));
     }
     fn after_unlock<M: Machine>(_: &mut Cpu<'_, M, Task>, _: Flush) {}
@@ -71,7 +77,11 @@ impl Moment for UnderLock {
 
 impl Moment for AfterUnlock {
     const AFTER_UNLOCK: bool = true;
-    fn under_lock<M: Machine, T: Spinning, C: Context, S: Covers>(_: &mut PtlGuard<'_, M, T, C, S>, _: Flush) {}
+    fn under_lock<M: Machine, T: Spinning, C: Context, S: Covers>(
+        _: &mut PtlGuard<'_, M, T, C, S>,
+        _: Flush,
+    ) {
+    }
     fn after_unlock<M: Machine>(cpu: &mut Cpu<'_, M, Task>, flush: Flush) {
         flush.run(cpu);
     }
@@ -82,7 +92,9 @@ pub trait Counter: 'static {
     /// Under the lock, with the change: a flush is owed from here on.
     fn raise<M: Machine, T: Spinning, C: Context, S: Covers>(guard: &mut PtlGuard<'_, M, T, C, S>);
     /// Under the lock: whether somebody else still owes one, so that "not present" does not mean "not cached".
-    fn owed<M: Machine, T: Spinning, C: Context, S: Covers>(guard: &mut PtlGuard<'_, M, T, C, S>) -> bool;
+    fn owed<M: Machine, T: Spinning, C: Context, S: Covers>(
+        guard: &mut PtlGuard<'_, M, T, C, S>,
+    ) -> bool;
     /// After the flush is complete.
     fn settle<M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId);
 }
@@ -94,7 +106,9 @@ pub struct PendingCounter;
 
 impl Counter for NoCounter {
     fn raise<M: Machine, T: Spinning, C: Context, S: Covers>(_: &mut PtlGuard<'_, M, T, C, S>) {}
-    fn owed<M: Machine, T: Spinning, C: Context, S: Covers>(_: &mut PtlGuard<'_, M, T, C, S>) -> bool {
+    fn owed<M: Machine, T: Spinning, C: Context, S: Covers>(
+        _: &mut PtlGuard<'_, M, T, C, S>,
+    ) -> bool {
         false
     }
     fn settle<M: Machine>(_: &mut Cpu<'_, M, Task>, _: MmId) {}
@@ -104,7 +118,9 @@ impl Counter for PendingCounter {
     fn raise<M: Machine, T: Spinning, C: Context, S: Covers>(guard: &mut PtlGuard<'_, M, T, C, S>) {
         guard.raise_pending();
     }
-    fn owed<M: Machine, T: Spinning, C: Context, S: Covers>(guard: &mut PtlGuard<'_, M, T, C, S>) -> bool {
+    fn owed<M: Machine, T: Spinning, C: Context, S: Covers>(
+        guard: &mut PtlGuard<'_, M, T, C, S>,
+    ) -> bool {
         guard.read_pending()
     }
     fn settle<M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {

@@ -59,7 +59,11 @@ impl core::fmt::Display for FrameId {
 
 /// A set of CPUs: `mm_cpumask`, the acknowledgements outstanding, the IPIs pending (`struct cpumask`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(into = "CpuList", try_from = "CpuList"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(into = "CpuList", try_from = "CpuList")
+)]
 pub struct CpuMask(pub u8);
 
 impl CpuMask {
@@ -108,7 +112,9 @@ impl CpuMask {
 
     /// The CPUs in ascending order (`for_each_cpu`).
     pub fn iter(self) -> impl Iterator<Item = CpuId> {
-        (0..NR_CPUS as u8).map(CpuId).filter(move |&c| self.contains(c))
+        (0..NR_CPUS as u8)
+            .map(CpuId)
+            .filter(move |&c| self.contains(c))
     }
 }
 
@@ -136,9 +142,13 @@ impl TryFrom<CpuList> for CpuMask {
     type Error = std::string::String;
 
     fn try_from(list: CpuList) -> Result<Self, Self::Error> {
-        list.0.iter().try_fold(CpuMask::EMPTY, |mask, &c| match CpuId::new(c.into()) {
-            Some(cpu) => Ok(mask.with(cpu)),
-            None => Err(std::format!("there is no CPU {c}, at most {NR_CPUS} are known")),
-        })
+        list.0
+            .iter()
+            .try_fold(CpuMask::EMPTY, |mask, &c| match CpuId::new(c.into()) {
+                Some(cpu) => Ok(mask.with(cpu)),
+                None => Err(std::format!(
+                    "there is no CPU {c}, at most {NR_CPUS} are known"
+                )),
+            })
     }
 }

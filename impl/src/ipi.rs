@@ -23,7 +23,10 @@ pub struct FlushState {
 impl FlushState {
     /// Nothing asked.
     pub const fn new() -> Self {
-        Self { request: Word::new(0), acks: Word::new(0) }
+        Self {
+            request: Word::new(0),
+            acks: Word::new(0),
+        }
     }
 }
 
@@ -44,7 +47,14 @@ impl Request {
 
     /// The inverse of [`Self::word`].
     pub const fn from_word(word: u64) -> Self {
-        Self { mm: MmId((word >> 1) as u8), scope: if word & 1 == 1 { Scope::All } else { Scope::Page } }
+        Self {
+            mm: MmId((word >> 1) as u8),
+            scope: if word & 1 == 1 {
+                Scope::All
+            } else {
+                Scope::Page
+            },
+        }
     }
 }
 
@@ -54,7 +64,10 @@ impl<M: Machine, C: MayAwaitAcks> Cpu<'_, M, C> {
         let m = self.m();
         let slot = &m.kernel().flush[m.this_cpu().index()];
         m.store(&slot.request, request.word());
-        m.observe(Event::RequestPublished { mm: request.mm, scope: request.scope });
+        m.observe(Event::RequestPublished {
+            mm: request.mm,
+            scope: request.scope,
+        });
         m.store(&slot.acks, targets.word());
         m.observe(Event::AcksSet { targets });
         for to in targets.iter() {
@@ -69,7 +82,10 @@ impl<M: Machine, C: MayAwaitAcks> Cpu<'_, M, C> {
 /// Reads the request of a sender, in its interrupt.
 pub(crate) fn read_request<M: Machine>(m: &M, from: CpuId) -> Request {
     let request = Request::from_word(m.load(&m.kernel().flush[from.index()].request));
-    m.observe(Event::RequestRead { from, mm: request.mm });
+    m.observe(Event::RequestRead {
+        from,
+        mm: request.mm,
+    });
     request
 }
 

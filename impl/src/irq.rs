@@ -49,7 +49,10 @@ impl<M: Machine, C: Context> Cpu<'_, M, C> {
     /// `local_irq_save(flags)`.
     pub fn local_irq_save(&mut self) -> IrqGuard<'_, M, C> {
         let flags = local_irq_save(self.m());
-        IrqGuard { cpu: self.narrow(), flags }
+        IrqGuard {
+            cpu: self.narrow(),
+            flags,
+        }
     }
 }
 
@@ -80,7 +83,11 @@ pub(crate) fn local_irq_restore<M: Machine>(m: &M, flags: IrqFlags) {
 
 /// Which interrupt.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum Vector {
     /// The flush IPI of this sender (`INVALIDATE_TLB_VECTOR`).
     FlushTlb(CpuId),
@@ -92,7 +99,11 @@ pub enum Vector {
 ///
 /// Machines call it on the CPU's own stack, in whatever context they interrupt. The token the handler gets cannot
 /// leave it.
-pub fn interrupt<M: Machine>(machine: &M, vector: Vector, handler: impl for<'i> FnOnce(Cpu<'i, M, Cx<InIrq, NoLock>>)) {
+pub fn interrupt<M: Machine>(
+    machine: &M,
+    vector: Vector,
+    handler: impl for<'i> FnOnce(Cpu<'i, M, Cx<InIrq, NoLock>>),
+) {
     machine.observe(Event::IrqEnter { vector });
     // The interrupted context's locks stay held, but not by this one: the order rules are per context, and the rule
     // against taking one's own lock from an interrupt is what `no_deadlock` is for.

@@ -28,7 +28,11 @@ pub struct Tables {
 
 impl Tables {
     const fn new() -> Self {
-        Self { pgd: PageTable::new(), pte: PageTable::new(), deposited: PageTable::new() }
+        Self {
+            pgd: PageTable::new(),
+            pte: PageTable::new(),
+            deposited: PageTable::new(),
+        }
     }
 }
 
@@ -57,7 +61,11 @@ pub struct Kernel {
 
 /// A node of `pgd_list`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum Node {
     /// `pgd_list` itself.
     Head,
@@ -67,7 +75,11 @@ pub enum Node {
 
 /// Which word it is: the name of every shared word, the same on all machines.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum Loc {
     /// `pgd_lock`.
     PgdLock,
@@ -187,7 +199,11 @@ impl Loc {
         }
         if index < AFTER_CPUS {
             let cpu = CpuId(((index - AFTER_MMS) / 2) as u8);
-            return Some(if (index - AFTER_MMS).is_multiple_of(2) { Self::Request(cpu) } else { Self::Acks(cpu) });
+            return Some(if (index - AFTER_MMS).is_multiple_of(2) {
+                Self::Request(cpu)
+            } else {
+                Self::Acks(cpu)
+            });
         }
         if index < Self::COUNT {
             let frame = FrameId(((index - AFTER_CPUS) / 2) as u8);
@@ -253,7 +269,9 @@ impl Kernel {
 
     /// The physical address of something inside.
     pub fn address_of<T>(&self, part: &T) -> u64 {
-        (core::ptr::from_ref(part).addr().wrapping_sub(core::ptr::from_ref(self).addr())) as u64
+        (core::ptr::from_ref(part)
+            .addr()
+            .wrapping_sub(core::ptr::from_ref(self).addr())) as u64
     }
 
     /// The page table at a physical address, if there is one (`__va`).
@@ -308,7 +326,10 @@ impl Kernel {
         for mm in (0..env.mms).map(MmId) {
             let tables = &self.tables[mm.index()];
             set(Loc::PageIndex(mm), mm.0.into());
-            set(Loc::PtePmd(mm), Entry::table(self.address_of(&tables.pte)).0);
+            set(
+                Loc::PtePmd(mm),
+                Entry::table(self.address_of(&tables.pte)).0,
+            );
             let (small, compound) = (small_frame(mm), compound_frame(mm));
             set(Loc::UserEntry(mm, Slot::Pte), Entry::user(small).0);
             set(Loc::FrameRefs(small), 1);

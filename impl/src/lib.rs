@@ -22,3 +22,8 @@ pub mod pgd_list;
 pub mod spinlock;
 pub mod syscall;
 pub mod tlb;
+
+#[cfg(any(feature = "sim", feature = "host"))]
+mod locate;
+#[cfg(feature = "sim")]
+pub mod sim;

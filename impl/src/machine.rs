@@ -39,7 +39,11 @@ impl Word {
 
 /// The interrupt flag as `local_irq_save` found it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(transparent)
+)]
 pub struct IrqFlags {
     /// Whether interrupts were on (`X86_EFLAGS_IF`).
     pub enabled: bool,

@@ -47,7 +47,11 @@ impl Mm {
 
 /// Where an mm slot is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 #[repr(u64)]
 pub enum Life {
     /// Never used.
@@ -82,7 +86,10 @@ pub struct Frame {
 impl Frame {
     /// Free.
     pub const fn new() -> Self {
-        Self { refs: Word::new(0), compound: Word::new(0) }
+        Self {
+            refs: Word::new(0),
+            compound: Word::new(0),
+        }
     }
 }
 
@@ -95,7 +102,10 @@ pub(crate) fn get_page<M: Machine>(m: &M, frame: FrameId, slot: Slot) {
 /// `put_page`: drops a reference; the last one frees the frame.
 pub(crate) fn put_page<M: Machine>(m: &M, frame: FrameId) {
     let old = m.fetch_add(&m.kernel().frames[frame.index()].refs, 1u64.wrapping_neg());
-    m.observe(Event::FramePut { frame, freed: old == 1 });
+    m.observe(Event::FramePut {
+        frame,
+        freed: old == 1,
+    });
 }
 
 /// Which entry a page-table lock covers.
@@ -115,7 +125,8 @@ impl Covers for HugePmd {
 }
 
 /// The context inside a page-table lock that is taken as `T` says.
-pub type InsidePtl<T, C> = Cx<<T as Spinning>::Inside<<C as Context>::Irq>, Ptl<<C as Context>::Held>>;
+pub type InsidePtl<T, C> =
+    Cx<<T as Spinning>::Inside<<C as Context>::Irq>, Ptl<<C as Context>::Held>>;
 
 /// A page-table lock held; the only way to change the entry `S` it covers.
 pub struct PtlGuard<'a, M: Machine, T: Spinning, C: Context, S: Covers> {
@@ -141,15 +152,29 @@ impl<M: Machine, C: Context + MayTakePageTableLock> Cpu<'_, M, C> {
 
     /// `pte_offset_map_lock`: the lock that covers the pte, which with split locks is the pte page's own.
     pub fn pte_lock<T: Spinning>(&mut self, mm: MmId) -> PtlGuard<'_, M, T, C, Pte> {
-        let lock = if self.m().env().split_ptlocks { Lock::Pte(mm) } else { Lock::PageTable(mm) };
+        let lock = if self.m().env().split_ptlocks {
+            Lock::Pte(mm)
+        } else {
+            Lock::PageTable(mm)
+        };
         self.lock_entry(mm, lock)
     }
 
-    fn lock_entry<T: Spinning, S: Covers>(&mut self, mm: MmId, lock: Lock) -> PtlGuard<'_, M, T, C, S> {
+    fn lock_entry<T: Spinning, S: Covers>(
+        &mut self,
+        mm: MmId,
+        lock: Lock,
+    ) -> PtlGuard<'_, M, T, C, S> {
         let m = self.m();
         let flags = T::save(m);
         spin_lock(m, spinlock_of(m, lock, mm), lock);
-        PtlGuard { cpu: self.narrow(), mm, lock, flags, covers: PhantomData }
+        PtlGuard {
+            cpu: self.narrow(),
+            mm,
+            lock,
+            flags,
+            covers: PhantomData,
+        }
     }
 }
 
@@ -197,7 +222,11 @@ impl<'a, M: Machine, T: Spinning, C: Context, S: Covers> PtlGuard<'a, M, T, C, S
         let m = self.cpu.m();
         let old = Entry(m.fetch_and(self.entry(), !Entry::ACCESSED));
         let young = old.present() && old.young();
-        m.observe(Event::ClearYoung { mm: self.mm, slot: S::SLOT, young });
+        m.observe(Event::ClearYoung {
+            mm: self.mm,
+            slot: S::SLOT,
+            young,
+        });
         young
     }
 
@@ -205,7 +234,11 @@ impl<'a, M: Machine, T: Spinning, C: Context, S: Covers> PtlGuard<'a, M, T, C, S
     pub fn get_and_clear(&mut self) -> Entry {
         let m = self.cpu.m();
         let old = Entry(m.fetch_and(self.entry(), 0));
-        m.observe(Event::GetAndClear { mm: self.mm, slot: S::SLOT, frame: old.frame() });
+        m.observe(Event::GetAndClear {
+            mm: self.mm,
+            slot: S::SLOT,
+            frame: old.frame(),
+        });
         old
     }
 
@@ -217,7 +250,11 @@ impl<'a, M: Machine, T: Spinning, C: Context, S: Covers> PtlGuard<'a, M, T, C, S
             Slot::Huge => Entry::huge(frame),
         };
         m.store(self.entry(), entry.0);
-        m.observe(Event::EntrySet { mm: self.mm, slot: S::SLOT, frame });
+        m.observe(Event::EntrySet {
+            mm: self.mm,
+            slot: S::SLOT,
+            frame,
+        });
     }
 
     /// Adds one to the flushes that are owed.
@@ -231,7 +268,10 @@ impl<'a, M: Machine, T: Spinning, C: Context, S: Covers> PtlGuard<'a, M, T, C, S
     pub(crate) fn read_pending(&mut self) -> bool {
         let m = self.cpu.m();
         let count = m.load(&m.kernel().mms[self.mm.index()].tlb_flush_pending);
-        m.observe(Event::PendingRead { mm: self.mm, count: count.min(255) as u8 });
+        m.observe(Event::PendingRead {
+            mm: self.mm,
+            count: count.min(255) as u8,
+        });
         count != 0
     }
 }
@@ -255,7 +295,9 @@ impl<M: Machine, T: Spinning, C: Context> PtlGuard<'_, M, T, C, HugePmd> {
     /// `pmd_populate` with the deposited table, whose ptes map the parts of the page already.
     pub fn populate(&mut self) {
         let m = self.cpu.m();
-        let table = m.kernel().address_of(&m.kernel().tables[self.mm.index()].deposited);
+        let table = m
+            .kernel()
+            .address_of(&m.kernel().tables[self.mm.index()].deposited);
         m.store(self.entry(), Entry::table(table).0);
         m.observe(Event::PmdPopulate { mm: self.mm });
     }
@@ -264,12 +306,19 @@ impl<M: Machine, T: Spinning, C: Context> PtlGuard<'_, M, T, C, HugePmd> {
     pub fn set_pinned(&mut self, pinned: bool) {
         let (m, mm) = (self.cpu.m(), self.mm);
         m.store(&m.kernel().pgd_pages[mm.index()].pinned, pinned.into());
-        m.observe(if pinned { Event::Pinned { mm } } else { Event::Unpinned { mm } });
+        m.observe(if pinned {
+            Event::Pinned { mm }
+        } else {
+            Event::Unpinned { mm }
+        });
     }
 }
 
 /// Takes back one owed flush: after it is complete, with no lock.
 pub(crate) fn drop_pending<M: Machine>(m: &M, mm: MmId) {
-    m.fetch_add(&m.kernel().mms[mm.index()].tlb_flush_pending, 1u64.wrapping_neg());
+    m.fetch_add(
+        &m.kernel().mms[mm.index()].tlb_flush_pending,
+        1u64.wrapping_neg(),
+    );
     m.observe(Event::PendingDropped { mm });
 }

@@ -88,7 +88,9 @@ const _: () = assert!(crate::id::NR_MMS == 8, "the counts above list 8 mms");
 impl Operation {
     /// A dense number below [`Self::COUNT`].
     pub fn code(self) -> u8 {
-        (0..Self::COUNT).find(|&c| Self::from_code(c) == Some(self)).unwrap_or(u8::MAX)
+        (0..Self::COUNT)
+            .find(|&c| Self::from_code(c) == Some(self))
+            .unwrap_or(u8::MAX)
     }
 
     /// All of them.

@@ -34,7 +34,9 @@ pub struct PageTable {
 impl PageTable {
     /// A table that maps nothing.
     pub const fn new() -> Self {
-        Self { entries: [const { Word::new(0) }; PTRS_PER_TABLE] }
+        Self {
+            entries: [const { Word::new(0) }; PTRS_PER_TABLE],
+        }
     }
 }
 
@@ -141,7 +143,9 @@ impl core::fmt::Debug for Entry {
             (Entry::SPLITTING, "SPLITTING"),
         ];
         write!(f, "{:#x}", self.0 & Self::ADDRESS)?;
-        BITS.iter().filter(|(bit, _)| self.0 & bit != 0).try_for_each(|(_, name)| write!(f, "|{name}"))
+        BITS.iter()
+            .filter(|(bit, _)| self.0 & bit != 0)
+            .try_for_each(|(_, name)| write!(f, "|{name}"))
     }
 }
 
@@ -154,7 +158,8 @@ pub const fn frame_address(frame: FrameId) -> u64 {
 }
 
 /// What the kernel entry holds when it is there: `swapper_pg_dir`'s link to the kernel's own table.
-pub const KERNEL_ENTRY: Entry = Entry(0x1000 | Entry::PRESENT | Entry::RW | Entry::ACCESSED | Entry::DIRTY);
+pub const KERNEL_ENTRY: Entry =
+    Entry(0x1000 | Entry::PRESENT | Entry::RW | Entry::ACCESSED | Entry::DIRTY);
 
 /// The word of an mm's kernel entry (`pgd_offset(mm, VMALLOC_START)`).
 pub(crate) fn kernel_entry<M: Machine>(m: &M, mm: MmId) -> &Word {
@@ -186,12 +191,21 @@ pub(crate) fn user_entry<M: Machine>(m: &M, mm: MmId, slot: Slot) -> &Word {
 
 /// Reads a user entry without its lock, as fast-GUP does (`ACCESS_ONCE(*pmdp)`). What was read may be gone at once;
 /// only interrupts being off keeps the page from being freed under the caller, hence the token.
-pub(crate) fn read_entry_lockless<M: Machine, C>(cpu: &mut Cpu<'_, M, C>, mm: MmId, slot: Slot) -> Entry
+pub(crate) fn read_entry_lockless<M: Machine, C>(
+    cpu: &mut Cpu<'_, M, C>,
+    mm: MmId,
+    slot: Slot,
+) -> Entry
 where
     C: crate::irq::IrqsAreOff,
 {
     let m = cpu.m();
     let entry = Entry(m.load(user_entry(m, mm, slot)));
-    m.observe(Event::EntryRead { mm, slot, present: entry.maps(slot), splitting: entry.splitting() });
+    m.observe(Event::EntryRead {
+        mm,
+        slot,
+        present: entry.maps(slot),
+        splitting: entry.splitting(),
+    });
     entry
 }

@@ -23,7 +23,10 @@ pub struct ListHead {
 impl ListHead {
     /// Not linked.
     pub const fn new() -> Self {
-        Self { next: Word::new(0), prev: Word::new(0) }
+        Self {
+            next: Word::new(0),
+            prev: Word::new(0),
+        }
     }
 }
 
@@ -42,7 +45,11 @@ pub struct PgdPage {
 impl PgdPage {
     /// Of nobody, in no list.
     pub const fn new() -> Self {
-        Self { lru: ListHead::new(), index: Word::new(0), pinned: Word::new(0) }
+        Self {
+            lru: ListHead::new(),
+            index: Word::new(0),
+            pinned: Word::new(0),
+        }
     }
 }
 
@@ -66,13 +73,19 @@ impl<M: Machine, C: Context + MayTakePgdLock> Cpu<'_, M, C> {
     /// Takes `pgd_lock` to walk `pgd_list`, as the design `P` takes it.
     pub fn pgd_lock_to_walk<P: PgdLocking>(&mut self) -> PgdReadGuard<'_, M, P, C> {
         let flags = P::lock_to_walk(self.m());
-        PgdReadGuard { cpu: self.narrow(), flags }
+        PgdReadGuard {
+            cpu: self.narrow(),
+            flags,
+        }
     }
 
     /// Takes `pgd_lock` to change `pgd_list`, as the design `P` takes it.
     pub fn pgd_lock_to_change<P: PgdLocking>(&mut self) -> PgdWriteGuard<'_, M, P, C> {
         let flags = P::lock_to_change(self.m());
-        PgdWriteGuard { cpu: self.narrow(), flags }
+        PgdWriteGuard {
+            cpu: self.narrow(),
+            flags,
+        }
     }
 }
 
@@ -106,7 +119,9 @@ impl<'a, M: Machine, P: PgdLocking, C: Context> PgdWriteGuard<'a, M, P, C> {
         let new = &kernel.pgd_pages[mm.index()].lru;
         let new_address = kernel.address_of(new);
         let next = m.load(&kernel.pgd_list.next);
-        let Some(next_node) = kernel.node_at(next) else { return };
+        let Some(next_node) = kernel.node_at(next) else {
+            return;
+        };
         m.store(&links(m, next_node).prev, new_address);
         m.store(&new.next, next);
         m.store(&new.prev, kernel.node_address(Node::Head));
@@ -121,7 +136,10 @@ impl<'a, M: Machine, P: PgdLocking, C: Context> PgdWriteGuard<'a, M, P, C> {
         let entry = &kernel.pgd_pages[mm.index()].lru;
         let next = m.load(&entry.next);
         let prev = m.load(&entry.prev);
-        let (Some(next_node), Some(prev_node)) = (kernel.node_at(next), kernel.node_at(prev)) else { return };
+        let (Some(next_node), Some(prev_node)) = (kernel.node_at(next), kernel.node_at(prev))
+        else {
+            return;
+        };
         m.store(&links(m, next_node).prev, prev);
         m.store(&links(m, prev_node).next, next);
         m.observe(Event::ListDel { mm });

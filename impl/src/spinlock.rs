@@ -104,7 +104,11 @@ pub mod ticket {
     pub fn draw<W: AtomicWord>(word: &W) -> Draw {
         let old = word.add(NEXT);
         let (next, served) = ((old >> 32) as u32, old as u32);
-        if next == served { Draw::Served } else { Draw::Behind(Ticket(next)) }
+        if next == served {
+            Draw::Served
+        } else {
+            Draw::Behind(Ticket(next))
+        }
     }
 
     /// Whether it is this ticket's turn.
@@ -115,7 +119,11 @@ pub mod ticket {
     /// Serves the next ticket. Only the holder calls it, so the lower half does not change under it.
     pub fn release<W: AtomicWord>(word: &W) {
         // The lower half must wrap without a carry into the upper one.
-        let delta = if word.get() as u32 == u32::MAX { 1u64.wrapping_sub(NEXT) } else { 1 };
+        let delta = if word.get() as u32 == u32::MAX {
+            1u64.wrapping_sub(NEXT)
+        } else {
+            1
+        };
         word.add(delta);
     }
 }

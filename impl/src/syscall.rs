@@ -51,7 +51,13 @@ impl<'c, M: Machine> Syscall<'c, M> {
 
     /// `tlb_gather_mmu`.
     pub fn tlb_gather_mmu<D: Design>(self, mm: MmId) -> MmuGather<'c, M, D, Settled> {
-        MmuGather { cpu: self.cpu, mm, frame: None, flush: false, design: PhantomData }
+        MmuGather {
+            cpu: self.cpu,
+            mm,
+            frame: None,
+            flush: false,
+            design: PhantomData,
+        }
     }
 
     /// Goes back to user mode.
@@ -83,7 +89,13 @@ impl<'c, M: Machine, D: Design, S> MmuGather<'c, M, D, S> {
             Pending::<D>::raise(&mut ptl);
         }
         ptl.unlock();
-        MmuGather { frame, flush: self.flush || others_owe, cpu: self.cpu, mm: self.mm, design: PhantomData }
+        MmuGather {
+            frame,
+            flush: self.flush || others_owe,
+            cpu: self.cpu,
+            mm: self.mm,
+            design: PhantomData,
+        }
     }
 
     /// Goes back to user mode.
@@ -106,7 +118,12 @@ impl<'c, M: Machine, D: Design> MmuGather<'c, M, D, FlushOwed> {
             Pending::<D>::settle(&mut self.cpu, mm);
             put_page(self.cpu.m(), frame);
         }
-        MmuGather { frame: None, flush: false, cpu: self.cpu, mm, design: PhantomData }
+        MmuGather {
+            frame: None,
+            flush: false,
+            cpu: self.cpu,
+            mm,
+            design: PhantomData,
+        }
     }
 }
-

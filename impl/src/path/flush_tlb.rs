@@ -17,12 +17,24 @@ use crate::tlb::Scope;
 
 /// `flush_tlb_page`: no CPU has the translation of the 4 KiB page cached when it returns.
 pub fn flush_tlb_page<M: Machine, C: MayAwaitAcks>(cpu: &mut Cpu<'_, M, C>, mm: MmId) {
-    flush(cpu, Request { mm, scope: Scope::Page });
+    flush(
+        cpu,
+        Request {
+            mm,
+            scope: Scope::Page,
+        },
+    );
 }
 
 /// `flush_tlb_mm` (and `flush_tlb_range`, which on x86 is the same): nor any other translation of the mm.
 pub fn flush_tlb_mm<M: Machine, C: MayAwaitAcks>(cpu: &mut Cpu<'_, M, C>, mm: MmId) {
-    flush(cpu, Request { mm, scope: Scope::All });
+    flush(
+        cpu,
+        Request {
+            mm,
+            scope: Scope::All,
+        },
+    );
 }
 
 fn flush<M: Machine, C: MayAwaitAcks>(cpu: &mut Cpu<'_, M, C>, request: Request) {
@@ -70,7 +82,12 @@ pub fn flush_tlb_interrupt<M: Machine>(cpu: &mut Cpu<'_, M, Cx<InIrq, NoLock>>, 
         m.flush_tlb_local(scope);
         Flushed::Flushed
     };
-    m.observe(Event::FlushHandled { from, mm, scope, result });
+    m.observe(Event::FlushHandled {
+        from,
+        mm,
+        scope,
+        result,
+    });
     // After the flush, never before: the sender frees the page as soon as it has all answers. Also if the mm did not
     // match: the sender waits for us all the same.
     acknowledge(m, from);

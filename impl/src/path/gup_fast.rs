@@ -13,10 +13,16 @@ use crate::tlb::Slot;
 /// Takes a reference on the page behind `slot` of the own mm, and drops it again.
 pub fn gup_fast<M: Machine>(cpu: &mut Cpu<'_, M, Task>, slot: Slot) {
     let m = cpu.m();
-    let Some(mm) = m.tlb_state().current_mm() else { return };
+    let Some(mm) = m.tlb_state().current_mm() else {
+        return;
+    };
     let mut irqs_off = cpu.local_irq_save();
     let entry = read_entry_lockless(irqs_off.cpu(), mm, slot);
-    let frame: Option<FrameId> = if entry.maps(slot) && !entry.splitting() { entry.frame() } else { None };
+    let frame: Option<FrameId> = if entry.maps(slot) && !entry.splitting() {
+        entry.frame()
+    } else {
+        None
+    };
     if let Some(frame) = frame {
         get_page(m, frame, slot);
     }

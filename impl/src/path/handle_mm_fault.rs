@@ -6,6 +6,7 @@
 
 use crate::cpu::{Cpu, Task};
 use crate::design::Design;
+use crate::event::Event;
 use crate::id::FrameId;
 use crate::kernel::{compound_frame, small_frame};
 use crate::machine::Machine;
@@ -14,7 +15,9 @@ use crate::tlb::Slot;
 
 /// Maps a page behind `slot` of the own mm if nothing is mapped there and its frame is free.
 pub fn handle_mm_fault<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, slot: Slot) {
-    let Some(mm) = cpu.m().tlb_state().current_mm() else { return };
+    let Some(mm) = cpu.m().tlb_state().current_mm() else {
+        return;
+    };
     match slot {
         Slot::Pte => {
             let mut ptl = cpu.pte_lock::<D::PtLock>(mm);
@@ -43,6 +46,7 @@ fn alloc_page<M: Machine, C>(cpu: &mut Cpu<'_, M, C>, frame: FrameId) -> bool {
         return false;
     }
     m.store(refs, 1);
+    m.observe(Event::FrameAlloc { frame });
     true
 }
 

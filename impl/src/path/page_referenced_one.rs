@@ -14,7 +14,10 @@ use crate::tlb::Scope;
 
 /// The pte branch: clears ACCESSED in the pte.
 pub fn page_referenced_one<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-    let flush = Flush { mm, scope: Scope::Page };
+    let flush = Flush {
+        mm,
+        scope: Scope::Page,
+    };
     let mut ptl = cpu.pte_lock::<D::PtLock>(mm);
     let young = ptl.test_and_clear_young();
     if young {
@@ -28,7 +31,10 @@ pub fn page_referenced_one<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm
 
 /// The huge-page branch: clears ACCESSED in a huge pmd that is not being split.
 pub fn page_referenced_one_huge<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-    let flush = Flush { mm, scope: Scope::All };
+    let flush = Flush {
+        mm,
+        scope: Scope::All,
+    };
     let mut ptl = cpu.page_table_lock::<D::PtLock>(mm);
     // page_check_address_pmd(.., PAGE_CHECK_ADDRESS_PMD_FLAG), then !pmd_trans_splitting()
     let pmd = ptl.read();

@@ -17,7 +17,9 @@ pub fn pgd_alloc<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
     let mut pgd_lock = cpu.pgd_lock_to_change::<D::PgdLock>();
     // clone_pgd_range(pgd + KERNEL_PGD_BOUNDARY, swapper_pg_dir + KERNEL_PGD_BOUNDARY, ..), the one entry that varies
     let entry = Entry(m.load(init_entry(m)));
-    m.observe(Event::InitEntryRead { present: entry.present() });
+    m.observe(Event::InitEntryRead {
+        present: entry.present(),
+    });
     m.store(kernel_entry(m, mm), entry.0);
     m.store(&m.kernel().mms[mm.index()].life, Life::Alive as u64);
     m.observe(Event::MmBorn { mm });

@@ -25,7 +25,10 @@ pub fn split_huge_page<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: Mm
 
 /// `__split_huge_page_splitting`: marks the pmd and waits out fast-GUP. The compound page, if there was one.
 fn splitting<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) -> Option<FrameId> {
-    let flush = Flush { mm, scope: Scope::All };
+    let flush = Flush {
+        mm,
+        scope: Scope::All,
+    };
     let mut ptl = cpu.page_table_lock::<D::PtLock>(mm);
     let pmd = ptl.read();
     if !pmd.trans_huge() {
@@ -51,7 +54,10 @@ fn split_refcount<M: Machine>(cpu: &mut Cpu<'_, M, Task>, frame: FrameId) {
 
 /// `__split_huge_page_map`: not present, flush, table.
 fn map<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-    let flush = Flush { mm, scope: Scope::All };
+    let flush = Flush {
+        mm,
+        scope: Scope::All,
+    };
     let mut ptl = cpu.page_table_lock::<D::PtLock>(mm);
     ptl.make_not_present();
     changed::<D, Unmap<D>, _, _, _>(&mut ptl, flush);

@@ -13,7 +13,10 @@ use crate::tlb::Scope;
 
 /// Unmaps the page behind the pte.
 pub fn try_to_unmap_one<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-    let flush = Flush { mm, scope: Scope::Page };
+    let flush = Flush {
+        mm,
+        scope: Scope::Page,
+    };
     let mut ptl = cpu.pte_lock::<D::PtLock>(mm);
     let frame = ptl.get_and_clear().frame();
     if frame.is_some() {

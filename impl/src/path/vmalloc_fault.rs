@@ -11,7 +11,9 @@ use crate::page_table::{Entry, KERNEL_ENTRY, init_entry, kernel_entry};
 /// Copies the kernel entry from `init_mm` into the own active mm, if it is there and missing here.
 pub fn vmalloc_fault<M: Machine, C: Context>(cpu: &mut Cpu<'_, M, C>) {
     let m = cpu.m();
-    let Some(mm) = m.tlb_state().active_mm else { return };
+    let Some(mm) = m.tlb_state().active_mm else {
+        return;
+    };
     let reference = Entry(m.load(init_entry(m))).present();
     m.observe(Event::InitEntryRead { present: reference });
     if !reference {
@@ -22,6 +24,9 @@ pub fn vmalloc_fault<M: Machine, C: Context>(cpu: &mut Cpu<'_, M, C>) {
     m.observe(Event::KernelEntryRead { mm, present });
     if !present {
         m.store(entry, KERNEL_ENTRY.0);
-        m.observe(Event::KernelEntrySet { mm, hypervisor: false });
+        m.observe(Event::KernelEntrySet {
+            mm,
+            hypervisor: false,
+        });
     }
 }

@@ -46,6 +46,9 @@ fn vmalloc_sync_one<M: Machine, C: HoldsPgdLock>(cpu: &mut Cpu<'_, M, C>, mm: Mm
         } else {
             m.store(entry, KERNEL_ENTRY.0);
         }
-        m.observe(Event::KernelEntrySet { mm, hypervisor: pinned });
+        m.observe(Event::KernelEntrySet {
+            mm,
+            hypervisor: pinned,
+        });
     }
 }

@@ -11,8 +11,14 @@ use crate::syscall::{Syscall, UserReturn};
 
 /// Unmaps the page behind the own pte, flushes if anything calls for it, and returns to user mode.
 pub fn zap_page_range<D: Design, M: Machine>(syscall: Syscall<'_, M>) -> UserReturn {
-    let Some(mm) = syscall.current_mm() else { return syscall.return_to_user() };
-    syscall.tlb_gather_mmu::<D>(mm).zap_pte_range().tlb_flush_mmu().return_to_user()
+    let Some(mm) = syscall.current_mm() else {
+        return syscall.return_to_user();
+    };
+    syscall
+        .tlb_gather_mmu::<D>(mm)
+        .zap_pte_range()
+        .tlb_flush_mmu()
+        .return_to_user()
 }
 
 /// `madvise_dontneed`: the same.
