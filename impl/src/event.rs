@@ -434,6 +434,17 @@ pub trait Observer {
 
     /// Takes note of an event on this CPU. Called in interrupt context too: must not block on another CPU.
     fn event(&self, cpu: CpuId, event: Event);
+
+    /// A door call is about to happen: its event, if it has one, took effect after this.
+    fn before(&self, _: CpuId) {}
+
+    /// An interrupt is about to be served between a door call and its event; the answer is for [`Self::resume`].
+    fn suspend(&self, _: CpuId) -> u64 {
+        0
+    }
+
+    /// The interrupt is over.
+    fn resume(&self, _: CpuId, _: u64) {}
 }
 
 /// Nobody.

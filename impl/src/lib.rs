@@ -25,5 +25,9 @@ pub mod tlb;
 
 #[cfg(any(feature = "sim", feature = "host"))]
 mod locate;
+#[cfg(any(feature = "sim", feature = "host"))]
+pub mod fault;
+#[cfg(feature = "host")]
+pub mod host;
 #[cfg(feature = "sim")]
 pub mod sim;
