@@ -16,7 +16,11 @@ use crate::tlb::Scope;
 
 /// What goes wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum Fault {
     /// This CPU acknowledges flushes without flushing. Caught as a stale translation or a freed frame used.
     SkipFlush(CpuId),
@@ -55,11 +59,23 @@ impl<C: Code + HasDesign> Code for Faulty<C> {
                 unlist_after_free(self.code.axes(), machine, mm);
                 machine.end(operation);
             }
-            _ => self.code.operation(&FaultyMachine { inner: machine, fault: self.fault }, operation),
+            _ => self.code.operation(
+                &FaultyMachine {
+                    inner: machine,
+                    fault: self.fault,
+                },
+                operation,
+            ),
         }
     }
     fn interrupt<M: Machine>(&self, machine: &M, vector: Vector) {
-        self.code.interrupt(&FaultyMachine { inner: machine, fault: self.fault }, vector);
+        self.code.interrupt(
+            &FaultyMachine {
+                inner: machine,
+                fault: self.fault,
+            },
+            vector,
+        );
     }
 }
 

@@ -24,10 +24,10 @@ pub mod syscall;
 pub mod tlb;
 
 #[cfg(any(feature = "sim", feature = "host"))]
-mod locate;
-#[cfg(any(feature = "sim", feature = "host"))]
 pub mod fault;
 #[cfg(feature = "host")]
 pub mod host;
+#[cfg(any(feature = "sim", feature = "host"))]
+mod locate;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -132,46 +132,50 @@ pub type InsidePtl<T, C> =
 pub struct PtlGuard<'a, M: Machine, T: Spinning, C: Context, S: Covers> {
     cpu: Cpu<'a, M, InsidePtl<T, C>>,
     mm: MmId,
-    lock: Lock,
+    lock: &'a SpinLock,
+    name: Lock,
     flags: T::Flags,
     covers: PhantomData<fn() -> S>,
 }
 
-fn spinlock_of<M: Machine>(m: &M, lock: Lock, mm: MmId) -> &SpinLock {
-    match lock {
-        Lock::Pte(_) => &m.kernel().mms[mm.index()].pte_lock,
-        _ => &m.kernel().mms[mm.index()].page_table_lock,
-    }
-}
-
-impl<M: Machine, C: Context + MayTakePageTableLock> Cpu<'_, M, C> {
+impl<M: Machine, C: Context> Cpu<'_, M, C> {
     /// `spin_lock(&mm->page_table_lock)`, as the design's `T` takes page-table locks; covers the huge pmd.
-    pub fn page_table_lock<T: Spinning>(&mut self, mm: MmId) -> PtlGuard<'_, M, T, C, HugePmd> {
-        self.lock_entry(mm, Lock::PageTable(mm))
+    pub fn page_table_lock<T: Spinning>(&mut self, mm: MmId) -> PtlGuard<'_, M, T, C, HugePmd>
+    where
+        C: MayTakePageTableLock,
+    {
+        let lock = &self.m().kernel().mms[mm.index()].page_table_lock;
+        self.lock_entry(mm, lock, Lock::PageTable(mm))
     }
 
     /// `pte_offset_map_lock`: the lock that covers the pte, which with split locks is the pte page's own.
-    pub fn pte_lock<T: Spinning>(&mut self, mm: MmId) -> PtlGuard<'_, M, T, C, Pte> {
-        let lock = if self.m().env().split_ptlocks {
-            Lock::Pte(mm)
+    pub fn pte_lock<T: Spinning>(&mut self, mm: MmId) -> PtlGuard<'_, M, T, C, Pte>
+    where
+        C: MayTakePageTableLock,
+    {
+        let of = &self.m().kernel().mms[mm.index()];
+        let (lock, name) = if self.m().env().split_ptlocks {
+            (&of.pte_lock, Lock::Pte(mm))
         } else {
-            Lock::PageTable(mm)
+            (&of.page_table_lock, Lock::PageTable(mm))
         };
-        self.lock_entry(mm, lock)
+        self.lock_entry(mm, lock, name)
     }
 
-    fn lock_entry<T: Spinning, S: Covers>(
-        &mut self,
+    fn lock_entry<'a, T: Spinning, S: Covers>(
+        &'a mut self,
         mm: MmId,
-        lock: Lock,
-    ) -> PtlGuard<'_, M, T, C, S> {
+        lock: &'a SpinLock,
+        name: Lock,
+    ) -> PtlGuard<'a, M, T, C, S> {
         let m = self.m();
         let flags = T::save(m);
-        spin_lock(m, spinlock_of(m, lock, mm), lock);
+        spin_lock(m, lock, name);
         PtlGuard {
             cpu: self.narrow(),
             mm,
             lock,
+            name,
             flags,
             covers: PhantomData,
         }
@@ -181,7 +185,7 @@ impl<M: Machine, C: Context + MayTakePageTableLock> Cpu<'_, M, C> {
 impl<M: Machine, T: Spinning, C: Context, S: Covers> Drop for PtlGuard<'_, M, T, C, S> {
     fn drop(&mut self) {
         let m = self.cpu.m();
-        spin_unlock(m, spinlock_of(m, self.lock, self.mm), self.lock);
+        spin_unlock(m, self.lock, self.name);
         T::restore(m, self.flags);
     }
 }

@@ -69,9 +69,12 @@ pub struct PgdWriteGuard<'a, M: Machine, P: PgdLocking, C: Context> {
 pub type InsidePgdLock<'a, M, P, C> =
     Cpu<'a, M, Cx<<P as PgdLocking>::Inside<<C as Context>::Irq>, Pgd<<C as Context>::Held>>>;
 
-impl<M: Machine, C: Context + MayTakePgdLock> Cpu<'_, M, C> {
+impl<M: Machine, C: Context> Cpu<'_, M, C> {
     /// Takes `pgd_lock` to walk `pgd_list`, as the design `P` takes it.
-    pub fn pgd_lock_to_walk<P: PgdLocking>(&mut self) -> PgdReadGuard<'_, M, P, C> {
+    pub fn pgd_lock_to_walk<P: PgdLocking>(&mut self) -> PgdReadGuard<'_, M, P, C>
+    where
+        C: MayTakePgdLock,
+    {
         let flags = P::lock_to_walk(self.m());
         PgdReadGuard {
             cpu: self.narrow(),
@@ -80,7 +83,10 @@ impl<M: Machine, C: Context + MayTakePgdLock> Cpu<'_, M, C> {
     }
 
     /// Takes `pgd_lock` to change `pgd_list`, as the design `P` takes it.
-    pub fn pgd_lock_to_change<P: PgdLocking>(&mut self) -> PgdWriteGuard<'_, M, P, C> {
+    pub fn pgd_lock_to_change<P: PgdLocking>(&mut self) -> PgdWriteGuard<'_, M, P, C>
+    where
+        C: MayTakePgdLock,
+    {
         let flags = P::lock_to_change(self.m());
         PgdWriteGuard {
             cpu: self.narrow(),

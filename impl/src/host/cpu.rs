@@ -1,10 +1,10 @@
 //! A CPU of the host machine: the door as atomics, spins, signals and a software TLB.
 
+use std::boxed::Box;
 use std::cell::Cell;
 use std::panic::resume_unwind;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::AtomicU64;
-use std::boxed::Box;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Instant;
 
 use crate::env::{Environment, FlushBackend};
@@ -103,13 +103,25 @@ impl<'h, C: Code, O: Observer> HostCpu<'h, C, O> {
         locate(&self.host.kernel, lock).unwrap_or(Loc::PgdLock)
     }
 
-    fn hold(&self, lock: &Word) {
-        let me = 1 + context(self.id, self.in_irq());
-        self.host.holders[self.name(lock).index()].store(me, Relaxed);
-    }
-
-    fn unhold(&self, lock: &Word) {
-        self.host.holders[self.name(lock).index()].store(0, Relaxed);
+    /// Takes or releases a lock by `action`, and keeps the watchdog's books in step: whether this context holds it
+    /// afterwards.
+    #[inline]
+    fn touch_lock<R>(&self, lock: &Word, action: impl FnOnce(&Self, Loc) -> (R, bool)) -> R {
+        let name = self.name(lock);
+        let irq = self.in_irq();
+        let touching = &self.me().touching[usize::from(irq)];
+        touching.store(1 + name.index() as u32, Relaxed);
+        let holder = &self.host.holders[name.index()];
+        let me = 1 + context(self.id, irq);
+        if holder.load(Relaxed) == me {
+            holder.store(0, Relaxed);
+        }
+        let (result, held) = action(self, name);
+        if held {
+            holder.store(me, Relaxed);
+        }
+        touching.store(0, Relaxed);
+        result
     }
 
     fn before(&self) {
@@ -137,18 +149,37 @@ impl<'h, C: Code, O: Observer> HostCpu<'h, C, O> {
     /// The page walker of the hardware: finds, marks and caches a translation. Not interruptible.
     fn walk(&self, slot: Slot, kind: AccessKind) -> Option<FrameId> {
         let mm = match unpack_tlb_state(self.me().tlb_state.load(SeqCst)) {
-            TlbState { active_mm: Some(mm), loaded: true, .. } => mm,
+            TlbState {
+                active_mm: Some(mm),
+                loaded: true,
+                ..
+            } => mm,
             _ => return None,
         };
         let word = self.host.kernel.word(Loc::UserEntry(mm, slot)).atomic();
-        let mark = Entry::ACCESSED | if kind == AccessKind::Store { Entry::DIRTY } else { 0 };
+        let mark = Entry::ACCESSED
+            | if kind == AccessKind::Store {
+                Entry::DIRTY
+            } else {
+                0
+            };
         let old = word
-            .fetch_update(SeqCst, SeqCst, |entry| Entry(entry).maps(slot).then_some(entry | mark))
+            .fetch_update(SeqCst, SeqCst, |entry| {
+                Entry(entry).maps(slot).then_some(entry | mark)
+            })
             .ok()
             .map(Entry)?;
         let frame = old.frame()?;
         let generation = self.host.generations[frame.index()].load(SeqCst);
-        self.me().tlb[slot as usize].store(Translation { mm, frame, generation }.pack(), SeqCst);
+        self.me().tlb[slot as usize].store(
+            Translation {
+                mm,
+                frame,
+                generation,
+            }
+            .pack(),
+            SeqCst,
+        );
         if self.host.env.flush_backend == FlushBackend::Hypercall
             && Entry(word.load(SeqCst)).frame() != Some(frame)
         {
@@ -161,13 +192,19 @@ impl<'h, C: Code, O: Observer> HostCpu<'h, C, O> {
 
     fn touch(&self, slot: Slot, kind: AccessKind) -> Access {
         let cached = Translation::unpack(self.me().tlb[slot as usize].load(SeqCst));
-        let Some(Translation { frame, generation, .. }) = cached else {
+        let Some(Translation {
+            frame, generation, ..
+        }) = cached
+        else {
             return self.walk(slot, kind).map_or(Access::Fault, Access::Filled);
         };
         // Here user code would read or write the frame.
         let freed = self.host.word(Loc::FrameRefs(frame)) == 0;
         if freed || self.host.generations[frame.index()].load(SeqCst) != generation {
-            self.host.violated(HostViolation::FreedFrame { cpu: self.id, frame });
+            self.host.violated(HostViolation::FreedFrame {
+                cpu: self.id,
+                frame,
+            });
         }
         Access::Hit(frame)
     }
@@ -183,7 +220,11 @@ impl<'h, C: Code, O: Observer> HostCpu<'h, C, O> {
                     self.latencies[bucket].update(|n| n + 1);
                 }
             }
-            Event::GetAndClear { mm, slot: Slot::Pte, .. } => {
+            Event::GetAndClear {
+                mm,
+                slot: Slot::Pte,
+                ..
+            } => {
                 // Under the pte's lock: no mapping newer than this one can have been made.
                 let generation = self.host.generations[small_frame(mm).index()].load(SeqCst);
                 self.zapped.set(Some((mm, generation)));
@@ -221,7 +262,11 @@ impl<C: Code, O: Observer> OnCpu for HostCpu<'_, C, O> {
         self.id
     }
     fn serve(&self, vector: Vector) {
-        let since = if O::ACTIVE { self.observer.suspend(self.id) } else { 0 };
+        let since = if O::ACTIVE {
+            self.observer.suspend(self.id)
+        } else {
+            0
+        };
         // The interrupted operation may be between a door call and its note.
         let zapped = self.zapped.take();
         self.code.interrupt(self, vector);
@@ -279,51 +324,61 @@ impl<C: Code, O: Observer> Machine for HostCpu<'_, C, O> {
 
     fn ticket_draw(&self, lock: &Word) -> Draw {
         self.before();
-        let draw = ticket::draw(atomic(lock));
-        if draw == Draw::Served {
-            self.hold(lock);
-        }
-        draw
+        self.touch_lock(lock, |_, _| {
+            let draw = ticket::draw(atomic(lock));
+            (draw, draw == Draw::Served)
+        })
     }
     fn ticket_wait(&self, lock: &Word, mine: Ticket) {
-        self.spin(1 + self.name(lock).index() as u32, || ticket::is_served(atomic(lock), mine));
-        self.hold(lock);
         self.before();
+        self.touch_lock(lock, |me, name| {
+            me.me().ticket[usize::from(me.in_irq())].store(mine.0, Relaxed);
+            me.spin(1 + name.index() as u32, || {
+                ticket::is_served(atomic(lock), mine)
+            });
+            ((), true)
+        });
     }
     fn ticket_release(&self, lock: &Word) {
         self.before();
-        self.unhold(lock);
-        ticket::release(atomic(lock));
+        self.touch_lock(lock, |_, _| (ticket::release(atomic(lock)), false));
     }
     fn read_lock(&self, lock: &Word) {
         self.before();
         if !rw::try_read(atomic(lock)) {
-            self.spin(1 + self.name(lock).index() as u32, || rw::try_read(atomic(lock)));
+            self.spin(1 + self.name(lock).index() as u32, || {
+                rw::try_read(atomic(lock))
+            });
         }
-        self.host.readers.fetch_or(1 << context(self.id, self.in_irq()), Relaxed);
+        self.host
+            .readers
+            .fetch_or(1 << context(self.id, self.in_irq()), Relaxed);
     }
     fn read_unlock(&self, lock: &Word) {
         self.before();
-        self.host.readers.fetch_and(!(1 << context(self.id, self.in_irq())), Relaxed);
+        self.host
+            .readers
+            .fetch_and(!(1 << context(self.id, self.in_irq())), Relaxed);
         rw::read_release(atomic(lock));
     }
     fn write_lock(&self, lock: &Word) {
         self.before();
-        if !rw::try_write(atomic(lock)) {
-            self.spin(1 + self.name(lock).index() as u32, || rw::try_write(atomic(lock)));
-        }
-        self.hold(lock);
+        self.touch_lock(lock, |me, name| {
+            if !rw::try_write(atomic(lock)) {
+                me.spin(1 + name.index() as u32, || rw::try_write(atomic(lock)));
+            }
+            ((), true)
+        });
     }
     fn write_unlock(&self, lock: &Word) {
         self.before();
-        self.unhold(lock);
-        rw::write_release(atomic(lock));
+        self.touch_lock(lock, |_, _| (rw::write_release(atomic(lock)), false));
     }
     fn await_zero(&self, word: &Word) {
+        self.before();
         if atomic(word).load(SeqCst) != 0 {
             self.spin(WANT_ACKS, || atomic(word).load(SeqCst) == 0);
         }
-        self.before();
     }
 
     fn local_irq_save(&self) -> IrqFlags {
@@ -335,7 +390,9 @@ impl<C: Code, O: Observer> Machine for HostCpu<'_, C, O> {
     fn local_irq_restore(&self, flags: IrqFlags) {
         self.before();
         // Before the flag changes: what is served by `enable` comes after it.
-        self.event(Event::IrqRestore { enabled: flags.enabled });
+        self.event(Event::IrqRestore {
+            enabled: flags.enabled,
+        });
         if flags.enabled {
             enable(self);
         }
@@ -356,20 +413,37 @@ impl<C: Code, O: Observer> Machine for HostCpu<'_, C, O> {
     fn load_cr3(&self, mm: MmId) {
         self.before();
         self.flush_slots(Scope::All);
-        self.set_tlb_state(TlbState { active_mm: Some(mm), lazy: false, loaded: true });
+        self.set_tlb_state(TlbState {
+            active_mm: Some(mm),
+            lazy: false,
+            loaded: true,
+        });
     }
     fn set_lazy(&self) {
         self.before();
-        uninterrupted(self, || self.set_tlb_state(TlbState { lazy: true, ..self.tlb_state() }));
+        uninterrupted(self, || {
+            self.set_tlb_state(TlbState {
+                lazy: true,
+                ..self.tlb_state()
+            })
+        });
     }
     fn clear_lazy(&self) {
         self.before();
-        uninterrupted(self, || self.set_tlb_state(TlbState { lazy: false, ..self.tlb_state() }));
+        uninterrupted(self, || {
+            self.set_tlb_state(TlbState {
+                lazy: false,
+                ..self.tlb_state()
+            })
+        });
     }
     fn leave_mm(&self, mask: &Word) {
         self.before();
         uninterrupted(self, || {
-            self.set_tlb_state(TlbState { loaded: false, ..self.tlb_state() });
+            self.set_tlb_state(TlbState {
+                loaded: false,
+                ..self.tlb_state()
+            });
             self.flush_slots(Scope::All);
             // Last, so that a flush either still finds us in the mask or nothing in our TLB.
             atomic(mask).fetch_and(!CpuMask::of(self.id).word(), SeqCst);
@@ -378,11 +452,15 @@ impl<C: Code, O: Observer> Machine for HostCpu<'_, C, O> {
     fn hypercall_flush(&self, mask: &Word, mm: MmId, scope: Scope) {
         self.before();
         for target in CpuMask::from_word(atomic(mask).load(SeqCst)).iter() {
-            let Some(target) = self.host.cpus.get(target.index()) else { continue };
+            let Some(target) = self.host.cpus.get(target.index()) else {
+                continue;
+            };
             for slot in Slot::ALL.into_iter().filter(|&s| scope.covers(s)) {
                 // Only what belongs to the mm: the target may be switching.
                 let _ = target.tlb[slot as usize].fetch_update(SeqCst, SeqCst, |word| {
-                    Translation::unpack(word).is_some_and(|t| t.mm == mm).then_some(0)
+                    Translation::unpack(word)
+                        .is_some_and(|t| t.mm == mm)
+                        .then_some(0)
                 });
             }
         }

@@ -17,7 +17,9 @@ use crate::id::{CpuId, MmId, NR_CPUS};
 use crate::irq::Vector;
 
 /// How interrupts are turned off.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, Default, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum IrqMode {
     /// A flag that the handler looks at: about 2 ns a pair.
@@ -93,7 +95,11 @@ impl SignalBlocked {
                 libc::sigaction(signal(), &action, ptr::null_mut()) == 0
             }
         });
-        if installed { Ok(Self(old)) } else { Err("cannot install the interrupt signal's handler".into()) }
+        if installed {
+            Ok(Self(old))
+        } else {
+            Err("cannot install the interrupt signal's handler".into())
+        }
     }
 }
 
@@ -116,7 +122,12 @@ impl<'a, T: OnCpu> Entered<'a, T> {
         // SAFETY: always succeeds.
         let me = unsafe { libc::pthread_self() };
         per_cpu(cpu).pthread.store(me as u64, SeqCst);
-        CURRENT.with(|c| c.set(Current { cpu: ptr::from_ref(cpu).cast(), run: run::<T> }));
+        CURRENT.with(|c| {
+            c.set(Current {
+                cpu: ptr::from_ref(cpu).cast(),
+                run: run::<T>,
+            })
+        });
         compiler_fence(SeqCst);
         change_mask(libc::SIG_UNBLOCK);
         Self(std::marker::PhantomData)
@@ -126,7 +137,12 @@ impl<'a, T: OnCpu> Entered<'a, T> {
 impl<T: OnCpu> Drop for Entered<'_, T> {
     fn drop(&mut self) {
         change_mask(libc::SIG_BLOCK);
-        CURRENT.with(|c| c.set(Current { cpu: ptr::null(), run: nothing }));
+        CURRENT.with(|c| {
+            c.set(Current {
+                cpu: ptr::null(),
+                run: nothing,
+            })
+        });
     }
 }
 
@@ -187,7 +203,8 @@ impl Host {
         if target.inbox.fetch_or(1 << bit, SeqCst) == 0 {
             let thread = target.pthread.load(SeqCst) as libc::pthread_t;
             // SAFETY: CPUs' threads are joined only after the last of them has stopped sending.
-            while unsafe { libc::pthread_kill(thread, signal()) } == libc::EAGAIN && !self.aborted() {
+            while unsafe { libc::pthread_kill(thread, signal()) } == libc::EAGAIN && !self.aborted()
+            {
                 std::thread::yield_now();
             }
         }

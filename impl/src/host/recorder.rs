@@ -75,8 +75,14 @@ pub struct Full;
 impl<W: RingWord> Ring<W> {
     /// Room for this many records.
     pub fn new(capacity: usize) -> Self {
-        let slots = (0..capacity).map(|_| [W::zero(), W::zero(), W::zero(), W::zero()]).collect();
-        Self { head: W::zero(), tail: W::zero(), slots }
+        let slots = (0..capacity)
+            .map(|_| [W::zero(), W::zero(), W::zero(), W::zero()])
+            .collect();
+        Self {
+            head: W::zero(),
+            tail: W::zero(),
+            slots,
+        }
     }
 
     /// Writes a record, if there is room or if the oldest may be overwritten. Called by the ring's CPU, from its
@@ -90,7 +96,10 @@ impl<W: RingWord> Ring<W> {
         let [stamp, words @ ..] = &self.slots[(at % capacity) as usize];
         // Not valid while it is being written (the reader of an overwriting ring looks again at the end).
         stamp.set(0);
-        words.iter().zip(record).for_each(|(word, value)| word.set(value));
+        words
+            .iter()
+            .zip(record)
+            .for_each(|(word, value)| word.set(value));
         stamp.set(at + 1);
         Ok(())
     }
@@ -151,7 +160,10 @@ impl<'h> Recorder<'h> {
     }
 
     fn new(host: &'h Host, capacity: usize, overwrite: bool) -> Self {
-        let buffer = |_| CpuBuffer { ring: Ring::new(capacity.max(2)), since: AtomicU64::new(0) };
+        let buffer = |_| CpuBuffer {
+            ring: Ring::new(capacity.max(2)),
+            since: AtomicU64::new(0),
+        };
         Self {
             host,
             buffers: (0..host.env.cpus).map(buffer).collect(),
@@ -185,7 +197,11 @@ impl<'h> Recorder<'h> {
     /// The last events of all CPUs, in their order.
     pub fn last(&self, per_cpu: usize) -> Vec<Record> {
         let of = |(cpu, b): (usize, &CpuBuffer)| {
-            b.ring.last(per_cpu).into_iter().filter_map(move |words| decode(cpu, words)).collect::<Vec<_>>()
+            b.ring
+                .last(per_cpu)
+                .into_iter()
+                .filter_map(move |words| decode(cpu, words))
+                .collect::<Vec<_>>()
         };
         let mut records: Vec<Record> = self.buffers.iter().enumerate().flat_map(of).collect();
         records.sort_by_key(|r| r.seq);
@@ -195,14 +211,22 @@ impl<'h> Recorder<'h> {
 
 fn decode(cpu: usize, [seq, since, word]: [u64; 3]) -> Option<Record> {
     let event = Event::unpack(word & !IRQ)?;
-    Some(Record { seq, since, cpu: CpuId(cpu as u8), irq: word & IRQ != 0, event })
+    Some(Record {
+        seq,
+        since,
+        cpu: CpuId(cpu as u8),
+        irq: word & IRQ != 0,
+        event,
+    })
 }
 
 impl Observer for Recorder<'_> {
     const ACTIVE: bool = true;
 
     fn before(&self, cpu: CpuId) {
-        self.buffers[cpu.index()].since.store(self.host.clock.load(SeqCst), Relaxed);
+        self.buffers[cpu.index()]
+            .since
+            .store(self.host.clock.load(SeqCst), Relaxed);
     }
 
     fn event(&self, cpu: CpuId, event: Event) {
@@ -214,7 +238,11 @@ impl Observer for Recorder<'_> {
         let word = event.pack() | if irq { IRQ } else { 0 };
         let since = buffer.since.load(Relaxed);
         let seq = self.host.clock.fetch_add(1, SeqCst);
-        while buffer.ring.push([seq, since, word], self.overwrite).is_err() {
+        while buffer
+            .ring
+            .push([seq, since, word], self.overwrite)
+            .is_err()
+        {
             if self.host.aborted() || self.stopped.load(Relaxed) {
                 self.lost.fetch_add(1, Relaxed);
                 return;

@@ -31,6 +31,11 @@ pub(super) struct PerCpu {
     pub in_irq: AtomicU8,
     /// What the base context and the interrupt context wait for: 0, 1 + index of a lock word, or [`WANT_ACKS`].
     pub want: [AtomicU32; 2],
+    /// The ticket each context has drawn, while it waits for a ticket lock.
+    pub ticket: [AtomicU32; 2],
+    /// 0, or 1 + index of the lock word each context is just drawing from or releasing: an interrupt can hit between
+    /// the lock's own word and [`Host::holders`].
+    pub touching: [AtomicU32; 2],
     /// 0, or 1 + code of the operation that runs.
     pub running: AtomicU8,
     /// The TLB by slot: see [`Translation`].
@@ -58,22 +63,35 @@ pub(super) struct Translation {
 
 impl Translation {
     pub fn pack(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.frame.0) << 16 | u64::from(self.mm.0) << 8 | 1
+        u64::from(self.generation) << 32
+            | u64::from(self.frame.0) << 16
+            | u64::from(self.mm.0) << 8
+            | 1
     }
     pub fn unpack(word: u64) -> Option<Self> {
         if word & 1 == 0 {
             return None;
         }
-        Some(Self { mm: MmId((word >> 8) as u8), frame: FrameId((word >> 16) as u8), generation: (word >> 32) as u32 })
+        Some(Self {
+            mm: MmId((word >> 8) as u8),
+            frame: FrameId((word >> 16) as u8),
+            generation: (word >> 32) as u32,
+        })
     }
 }
 
 pub(super) fn pack_tlb_state(state: TlbState) -> u64 {
-    state.active_mm.map_or(0xff, |mm| mm.0.into()) | u64::from(state.lazy) << 8 | u64::from(state.loaded) << 9
+    state.active_mm.map_or(0xff, |mm| mm.0.into())
+        | u64::from(state.lazy) << 8
+        | u64::from(state.loaded) << 9
 }
 
 pub(super) fn unpack_tlb_state(word: u64) -> TlbState {
-    TlbState { active_mm: MmId::new(word as usize & 0xff), lazy: word >> 8 & 1 == 1, loaded: word >> 9 & 1 == 1 }
+    TlbState {
+        active_mm: MmId::new(word as usize & 0xff),
+        lazy: word >> 8 & 1 == 1,
+        loaded: word >> 9 & 1 == 1,
+    }
 }
 
 /// Something that must not happen, noticed while it did.
@@ -121,16 +139,30 @@ impl core::fmt::Display for HostViolation {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::StaleTlb { cpu, mm } => {
-                write!(f, "stale TLB: munmap of {mm}'s page returned while {cpu} still had it cached")
+                write!(
+                    f,
+                    "stale TLB: munmap of {mm}'s page returned while {cpu} still had it cached"
+                )
             }
             Self::FreedFrame { cpu, frame } => {
-                write!(f, "freed frame used: {cpu} reached {frame} through its TLB after it was freed")
+                write!(
+                    f,
+                    "freed frame used: {cpu} reached {frame} through its TLB after it was freed"
+                )
             }
-            Self::FreedPgd { cpu, mm } => write!(f, "freed pgd walked: {cpu} stood on the pgd of {mm}, which was freed"),
+            Self::FreedPgd { cpu, mm } => write!(
+                f,
+                "freed pgd walked: {cpu} stood on the pgd of {mm}, which was freed"
+            ),
             Self::GupOnReusedPage { cpu, frame } => {
-                write!(f, "page reused under fast-GUP: {cpu} took a reference on {frame} too late")
+                write!(
+                    f,
+                    "page reused under fast-GUP: {cpu} took a reference on {frame} too late"
+                )
             }
-            Self::PinnedWrite { cpu, mm } => write!(f, "pinned pgd written: {cpu} stored into {mm}'s pgd page"),
+            Self::PinnedWrite { cpu, mm } => {
+                write!(f, "pinned pgd written: {cpu} stored into {mm}'s pgd page")
+            }
         }
     }
 }
@@ -149,11 +181,26 @@ impl HostViolation {
     fn unpack(word: u64) -> Option<Self> {
         let (cpu, what) = (CpuId((word >> 8) as u8), word as u8);
         match word >> 16 {
-            1 => Some(Self::StaleTlb { cpu, mm: MmId(what) }),
-            2 => Some(Self::FreedFrame { cpu, frame: FrameId(what) }),
-            3 => Some(Self::FreedPgd { cpu, mm: MmId(what) }),
-            4 => Some(Self::GupOnReusedPage { cpu, frame: FrameId(what) }),
-            5 => Some(Self::PinnedWrite { cpu, mm: MmId(what) }),
+            1 => Some(Self::StaleTlb {
+                cpu,
+                mm: MmId(what),
+            }),
+            2 => Some(Self::FreedFrame {
+                cpu,
+                frame: FrameId(what),
+            }),
+            3 => Some(Self::FreedPgd {
+                cpu,
+                mm: MmId(what),
+            }),
+            4 => Some(Self::GupOnReusedPage {
+                cpu,
+                frame: FrameId(what),
+            }),
+            5 => Some(Self::PinnedWrite {
+                cpu,
+                mm: MmId(what),
+            }),
             _ => None,
         }
     }
@@ -203,13 +250,21 @@ impl Host {
     /// A machine with `alive` mms. Fails if there is no room for that many CPUs or mms.
     pub fn new(env: Environment, alive: u8, mode: IrqMode) -> Result<Self, std::string::String> {
         if env.cpus == 0 || usize::from(env.cpus) > NR_CPUS {
-            return Err(std::format!("the machine has room for 1 to {NR_CPUS} CPUs, not {}", env.cpus));
+            return Err(std::format!(
+                "the machine has room for 1 to {NR_CPUS} CPUs, not {}",
+                env.cpus
+            ));
         }
         if env.mms == 0 || usize::from(env.mms) > NR_MMS || alive > env.mms {
-            return Err(std::format!("the machine has room for 1 to {NR_MMS} mms, not {}", env.mms));
+            return Err(std::format!(
+                "the machine has room for 1 to {NR_MMS} mms, not {}",
+                env.mms
+            ));
         }
         let kernel = Box::new(Kernel::new());
-        kernel.boot(&env, alive, |loc, value| kernel.word(loc).atomic().store(value, SeqCst));
+        kernel.boot(&env, alive, |loc, value| {
+            kernel.word(loc).atomic().store(value, SeqCst)
+        });
         let host = Self {
             kernel,
             env,
@@ -225,9 +280,13 @@ impl Host {
             violation_count: AtomicUsize::new(0),
         };
         for cpu in &host.cpus {
-            cpu.tlb_state.store(pack_tlb_state(TlbState::default()), SeqCst);
+            cpu.tlb_state
+                .store(pack_tlb_state(TlbState::default()), SeqCst);
         }
-        host.mm_refs.iter().take(alive.into()).for_each(|refs| refs.store(0, SeqCst));
+        host.mm_refs
+            .iter()
+            .take(alive.into())
+            .for_each(|refs| refs.store(0, SeqCst));
         Ok(host)
     }
 
@@ -249,15 +308,25 @@ impl Host {
     /// Puts a CPU that does not run yet on an mm, as if it had switched to it. Takes the reference that a CPU has.
     pub fn place(&self, cpu: CpuId, mm: MmId) {
         self.mm_refs[mm.index()].fetch_add(1, SeqCst);
-        let state = TlbState { active_mm: Some(mm), lazy: false, loaded: true };
-        self.cpus[cpu.index()].tlb_state.store(pack_tlb_state(state), SeqCst);
-        self.kernel.word(Loc::Cpumask(mm)).atomic().fetch_or(1 << cpu.0, SeqCst);
+        let state = TlbState {
+            active_mm: Some(mm),
+            lazy: false,
+            loaded: true,
+        };
+        self.cpus[cpu.index()]
+            .tlb_state
+            .store(pack_tlb_state(state), SeqCst);
+        self.kernel
+            .word(Loc::Cpumask(mm))
+            .atomic()
+            .fetch_or(1 << cpu.0, SeqCst);
     }
 
     /// `mmget_not_zero`, but a count of zero still lives: takes a reference on a live mm that nobody has claimed.
     pub fn mmget(&self, mm: MmId) -> bool {
         let refs = &self.mm_refs[mm.index()];
-        refs.fetch_update(AcqRel, Acquire, |n| (n >= 0).then_some(n + 1)).is_ok()
+        refs.fetch_update(AcqRel, Acquire, |n| (n >= 0).then_some(n + 1))
+            .is_ok()
     }
 
     /// Gives a reference back.
@@ -268,7 +337,9 @@ impl Host {
     /// Claims an mm for one operation that nobody else may be in the way of.
     pub fn claim(&self, mm: MmId, claim: MmClaim) -> bool {
         let from = if claim == MmClaim::Unused { UNUSED } else { 0 };
-        self.mm_refs[mm.index()].compare_exchange(from, CLAIMED, AcqRel, Acquire).is_ok()
+        self.mm_refs[mm.index()]
+            .compare_exchange(from, CLAIMED, AcqRel, Acquire)
+            .is_ok()
     }
 
     /// Ends a claim: the mm is alive, or its slot unused, from here on.
@@ -284,10 +355,16 @@ impl Host {
             self.generations[frame.index()].fetch_add(1, SeqCst);
         }
         set(Loc::KernelEntry(mm), 0);
-        set(Loc::UserEntry(mm, Slot::Pte), Entry::user(small_frame(mm)).0);
+        set(
+            Loc::UserEntry(mm, Slot::Pte),
+            Entry::user(small_frame(mm)).0,
+        );
         set(Loc::FrameRefs(small_frame(mm)), 1);
         if self.env.thp {
-            set(Loc::UserEntry(mm, Slot::Huge), Entry::huge(compound_frame(mm)).0);
+            set(
+                Loc::UserEntry(mm, Slot::Huge),
+                Entry::huge(compound_frame(mm)).0,
+            );
             set(Loc::FrameRefs(compound_frame(mm)), 1);
             set(Loc::Compound(compound_frame(mm)), 1);
         }
@@ -317,7 +394,10 @@ impl Host {
 
     /// How many violations there were, and the first of them.
     pub fn violations(&self) -> (usize, Vec<HostViolation>) {
-        let first = self.violations.iter().filter_map(|v| HostViolation::unpack(v.load(Acquire)));
+        let first = self
+            .violations
+            .iter()
+            .filter_map(|v| HostViolation::unpack(v.load(Acquire)));
         (self.violation_count.load(Acquire), first.collect())
     }
 
@@ -347,7 +427,10 @@ impl Host {
                     self.violated(HostViolation::GupOnReusedPage { cpu, frame });
                 }
             }
-            Event::KernelEntrySet { mm, hypervisor: false } if self.env.xen_pin && self.word(Loc::Pinned(mm)) != 0 => {
+            Event::KernelEntrySet {
+                mm,
+                hypervisor: false,
+            } if self.env.xen_pin && self.word(Loc::Pinned(mm)) != 0 => {
                 self.violated(HostViolation::PinnedWrite { cpu, mm });
             }
             _ => {}

@@ -9,8 +9,8 @@ mod record;
 
 use std::path::PathBuf;
 use std::string::String;
-use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::time::{Duration, Instant};
 use std::vec::Vec;
 use std::{format, thread};
@@ -63,7 +63,10 @@ impl Default for StressConfig {
     fn default() -> Self {
         Self {
             axes: Axes::default(),
-            env: Environment { mms: 4, ..Environment::default() },
+            env: Environment {
+                mms: 4,
+                ..Environment::default()
+            },
             duration: Duration::from_secs(10),
             max_operations: None,
             programs: Vec::new(),
@@ -93,7 +96,9 @@ impl core::fmt::Display for StressError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Config(what) => f.write_str(what),
-            Self::Record(path, error) => write!(f, "cannot write the trace to {}: {error}", path.display()),
+            Self::Record(path, error) => {
+                write!(f, "cannot write the trace to {}: {error}", path.display())
+            }
             Self::Thread(error) => write!(f, "cannot start a thread for a CPU: {error}"),
         }
     }
@@ -157,10 +162,20 @@ impl StressOutcome {
 }
 
 /// Runs until the time is over, something bad happens, or `cancel` is set. All threads are joined when it returns.
-pub fn run(config: &StressConfig, cancel: Option<&AtomicBool>) -> Result<StressOutcome, StressError> {
+pub fn run(
+    config: &StressConfig,
+    cancel: Option<&AtomicBool>,
+) -> Result<StressOutcome, StressError> {
     match config.fault {
         None => run_code(config.axes, config, cancel),
-        Some(fault) => run_code(Faulty { code: config.axes, fault }, config, cancel),
+        Some(fault) => run_code(
+            Faulty {
+                code: config.axes,
+                fault,
+            },
+            config,
+            cancel,
+        ),
     }
 }
 
@@ -174,7 +189,9 @@ pub fn run_code<C: Code>(
     let alive = config.env.mms.saturating_sub(1).max(1);
     let host = Host::new(config.env, alive, config.irq_mode).map_err(StressError::Config)?;
     let mix = Mix::new(&config.programs, &config.env).map_err(StressError::Config)?;
-    let placement: Vec<Option<MmId>> = (0..config.env.cpus).map(|cpu| Some(MmId(cpu % placeable(alive)))).collect();
+    let placement: Vec<Option<MmId>> = (0..config.env.cpus)
+        .map(|cpu| Some(MmId(cpu % placeable(alive))))
+        .collect();
     for (cpu, mm) in placement.iter().enumerate() {
         if let Some(mm) = mm {
             host.place(CpuId(cpu as u8), *mm);
@@ -191,11 +208,20 @@ pub fn run_code<C: Code>(
         placement,
     };
     let disk = match &config.record {
-        Some(path) => Some(Disk::create(path, &header).map_err(|e| StressError::Record(path.clone(), e))?),
+        Some(path) => {
+            Some(Disk::create(path, &header).map_err(|e| StressError::Record(path.clone(), e))?)
+        }
         None => None,
     };
     let finish = AtomicBool::new(false);
-    let session = Session { code: &code, config, cancel, host: &host, mix: &mix, finish: &finish };
+    let session = Session {
+        code: &code,
+        config,
+        cancel,
+        host: &host,
+        mix: &mix,
+        finish: &finish,
+    };
     match disk {
         Some(disk) => session.run_recorded(disk),
         None => session.run_unrecorded(),
@@ -251,14 +277,23 @@ impl<C: Code> Session<'_, C> {
             let blocked = SignalBlocked::new().map_err(StressError::Config)?;
             let writer = thread::Builder::new()
                 .name("trace writer".into())
-                .spawn_scoped(scope, || disk.write(&recorder, self.finish, &done, &complete, self.config.look_back));
+                .spawn_scoped(scope, || {
+                    disk.write(
+                        &recorder,
+                        self.finish,
+                        &done,
+                        &complete,
+                        self.config.look_back,
+                    )
+                });
             drop(blocked);
             let writer = writer.map_err(StressError::Thread)?;
             let watched = self.cpus(&recorder);
             complete.store(watched.as_ref().is_ok_and(|w| w.hang.is_none()), SeqCst);
             done.store(true, SeqCst);
-            let (recording, last_events) =
-                writer.join().map_err(|_| StressError::Config("the trace writer panicked".into()))?;
+            let (recording, last_events) = writer
+                .join()
+                .map_err(|_| StressError::Config("the trace writer panicked".into()))?;
             let mut watched = watched?;
             if let Some(hang) = &mut watched.hang {
                 hang.last_events = last_events;
@@ -270,7 +305,11 @@ impl<C: Code> Session<'_, C> {
     /// Runs the CPUs until they are done or hang.
     fn cpus<O: Observer + Sync>(&self, observer: &O) -> Result<Watched, StressError> {
         let cpus = self.host.env().cpus;
-        let barrier = Barrier { ready: AtomicU8::new(0), done: AtomicU8::new(0), cpus };
+        let barrier = Barrier {
+            ready: AtomicU8::new(0),
+            done: AtomicU8::new(0),
+            cpus,
+        };
         thread::scope(|scope| {
             let blocked = SignalBlocked::new().map_err(StressError::Config)?;
             let mut threads = Vec::new();
@@ -296,7 +335,12 @@ impl<C: Code> Session<'_, C> {
             let harvests = threads.into_iter().filter_map(|t| t.join().ok()).collect();
             match failed {
                 Some(error) => Err(StressError::Thread(error)),
-                None => Ok(Watched { hang, cancelled, elapsed, harvests }),
+                None => Ok(Watched {
+                    hang,
+                    cancelled,
+                    elapsed,
+                    harvests,
+                }),
             }
         })
     }
@@ -306,14 +350,23 @@ impl<C: Code> Session<'_, C> {
         let mut driver = Driver::new(self.mix, self.config.seed, id);
         cpu.run(|cpu| {
             barrier.meet(&barrier.ready, self.host);
-            let share = self.config.max_operations.map(|n| n.div_ceil(barrier.cpus.into()));
-            while !self.finish.load(Relaxed) && !self.host.aborted() && share.is_none_or(|n| driver.done() < n) {
+            let share = self
+                .config
+                .max_operations
+                .map(|n| n.div_ceil(barrier.cpus.into()));
+            while !self.finish.load(Relaxed)
+                && !self.host.aborted()
+                && share.is_none_or(|n| driver.done() < n)
+            {
                 driver.one(cpu);
             }
         });
         // Others may still wait for our acknowledgements: stay a CPU until all are through.
         cpu.run(|_| barrier.meet(&barrier.done, self.host));
-        Harvest { latencies: cpu.latencies.each_ref().map(std::cell::Cell::get), by_program: driver.by_program }
+        Harvest {
+            latencies: cpu.latencies.each_ref().map(std::cell::Cell::get),
+            by_program: driver.by_program,
+        }
     }
 
     /// Watches until all CPUs are done or a hang is certain.
@@ -324,7 +377,10 @@ impl<C: Code> Session<'_, C> {
         while barrier.done.load(SeqCst) < barrier.cpus && !self.host.aborted() {
             thread::sleep(Duration::from_millis(2));
             cancelled |= self.cancel.is_some_and(|c| c.load(Relaxed));
-            if cancelled || started.elapsed() >= self.config.duration || self.host.violations().0 > 0 {
+            if cancelled
+                || started.elapsed() >= self.config.duration
+                || self.host.violations().0 > 0
+            {
                 self.finish.store(true, SeqCst);
             }
             let picture = self.host.picture();
@@ -332,12 +388,16 @@ impl<C: Code> Session<'_, C> {
                 (moved, ticks) = (Instant::now(), picture.ticks.clone());
             }
             suspect = match (suspect.take(), picture.cycle()) {
-                (Some((earlier, cycle, since)), _) if picture.still(&earlier, &cycle) => Some((earlier, cycle, since)),
+                (Some((earlier, cycle, since)), _) if picture.still(&earlier, &cycle) => {
+                    Some((earlier, cycle, since))
+                }
                 (_, Some(cycle)) => Some((picture.clone(), cycle, Instant::now())),
                 (_, None) => None,
             };
             let hang = match &suspect {
-                Some((_, cycle, since)) if since.elapsed() >= self.config.hang_after => Some((cycle.clone(), *since)),
+                Some((_, cycle, since)) if since.elapsed() >= self.config.hang_after => {
+                    Some((cycle.clone(), *since))
+                }
                 _ if moved.elapsed() >= STALLED && barrier.ready.load(SeqCst) == barrier.cpus => {
                     Some((Vec::new(), moved))
                 }
@@ -347,7 +407,15 @@ impl<C: Code> Session<'_, C> {
                 let stuck_for_ms = since.elapsed().as_millis() as u64;
                 self.host.abort();
                 let cpus = picture.cpus;
-                return (Some(HangReport { cpus, cycle, stuck_for_ms, last_events: Vec::new() }), cancelled);
+                return (
+                    Some(HangReport {
+                        cpus,
+                        cycle,
+                        stuck_for_ms,
+                        last_events: Vec::new(),
+                    }),
+                    cancelled,
+                );
             }
         }
         (None, cancelled)
@@ -363,10 +431,17 @@ impl<C: Code> Session<'_, C> {
             None => Verdict::Clean,
         };
         let mut buckets = [0u64; LATENCY_BUCKETS];
-        let mut by_program: Vec<(&'static str, u64)> = self.mix.names().map(|name| (name, 0)).collect();
+        let mut by_program: Vec<(&'static str, u64)> =
+            self.mix.names().map(|name| (name, 0)).collect();
         for harvest in &watched.harvests {
-            buckets.iter_mut().zip(harvest.latencies).for_each(|(sum, n)| *sum += u64::from(n));
-            by_program.iter_mut().zip(&harvest.by_program).for_each(|(sum, n)| sum.1 += n);
+            buckets
+                .iter_mut()
+                .zip(harvest.latencies)
+                .for_each(|(sum, n)| *sum += u64::from(n));
+            by_program
+                .iter_mut()
+                .zip(&harvest.by_program)
+                .for_each(|(sum, n)| sum.1 += n);
         }
         StressOutcome {
             verdict,
@@ -410,7 +485,12 @@ fn percentiles(buckets: &[u64]) -> Option<[u64; 4]> {
             seen += n;
             seen >= rank.max(1)
         };
-        bucket_floor(buckets.iter().position(reached).unwrap_or(buckets.len() - 1))
+        bucket_floor(
+            buckets
+                .iter()
+                .position(reached)
+                .unwrap_or(buckets.len() - 1),
+        )
     };
     (total > 0).then(|| [0.5, 0.9, 0.99, 0.999].map(at))
 }

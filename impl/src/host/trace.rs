@@ -70,7 +70,13 @@ struct FooterLine {
 
 impl From<Record> for Line {
     fn from(r: Record) -> Self {
-        Self { seq: r.seq, since: r.since, cpu: r.cpu.0, irq: r.irq, event: r.event }
+        Self {
+            seq: r.seq,
+            since: r.since,
+            cpu: r.cpu.0,
+            irq: r.irq,
+            event: r.event,
+        }
     }
 }
 
@@ -106,7 +112,11 @@ impl<W: Write> TraceWriter<W> {
         serde_json::to_writer(&mut out, header)?;
         out.write_all(b"\n")?;
         out.flush()?;
-        Ok(Self { out, waiting: BinaryHeap::new(), next: 0 })
+        Ok(Self {
+            out,
+            waiting: BinaryHeap::new(),
+            next: 0,
+        })
     }
 
     /// Takes a record; it is written when all before it have been.
@@ -117,7 +127,9 @@ impl<W: Write> TraceWriter<W> {
     /// Writes what is complete.
     pub fn write(&mut self) -> io::Result<()> {
         while self.waiting.peek().is_some_and(|r| r.0.seq == self.next) {
-            let Some(BySeq(record)) = self.waiting.pop() else { break };
+            let Some(BySeq(record)) = self.waiting.pop() else {
+                break;
+            };
             serde_json::to_writer(&mut self.out, &Line::from(record))?;
             self.out.write_all(b"\n")?;
             self.next += 1;
@@ -134,7 +146,15 @@ impl<W: Write> TraceWriter<W> {
     pub fn finish(mut self, complete: bool) -> io::Result<u64> {
         self.write()?;
         let complete = complete && self.waiting.is_empty();
-        serde_json::to_writer(&mut self.out, &FooterLine { end: Footer { events: self.next, complete } })?;
+        serde_json::to_writer(
+            &mut self.out,
+            &FooterLine {
+                end: Footer {
+                    events: self.next,
+                    complete,
+                },
+            },
+        )?;
         self.out.write_all(b"\n")?;
         self.out.flush()?;
         Ok(self.next)

@@ -35,13 +35,20 @@ impl ContextId {
         context(self.cpu, self.irq)
     }
     fn from_number(n: u8) -> Self {
-        Self { cpu: CpuId(n / 2), irq: n % 2 == 1 }
+        Self {
+            cpu: CpuId(n / 2),
+            irq: n % 2 == 1,
+        }
     }
 }
 
 impl core::fmt::Display for ContextId {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        if self.irq { write!(f, "{}'s interrupt", self.cpu) } else { self.cpu.fmt(f) }
+        if self.irq {
+            write!(f, "{}'s interrupt", self.cpu)
+        } else {
+            self.cpu.fmt(f)
+        }
     }
 }
 
@@ -141,35 +148,84 @@ impl Host {
         }
     }
 
+    /// The context that holds a lock: by the books; or, for a ticket lock, because its ticket is the one served,
+    /// although it may not have noticed (an interrupt sits on it); or because it is just taking or releasing it.
+    fn holder(&self, loc: Loc) -> Option<u8> {
+        if let Some(booked) = self.holders[loc.index()].load(Relaxed).checked_sub(1) {
+            return Some(booked);
+        }
+        let code = loc.index() as u32 + 1;
+        let word = self.word(loc);
+        if !matches!(loc, Loc::PgdLock | Loc::PageTableLock(_) | Loc::PteLock(_))
+            || (word >> 32) as u32 == word as u32
+        {
+            return None;
+        }
+        let contexts = || (0..self.env.cpus).flat_map(|cpu| [(cpu, 0), (cpu, 1)]);
+        let its_turn = |&(cpu, irq): &(u8, usize)| {
+            let c = &self.cpus[usize::from(cpu)];
+            c.want[irq].load(Relaxed) == code && c.ticket[irq].load(Relaxed) == word as u32
+        };
+        let at_it = |&(cpu, irq): &(u8, usize)| {
+            let c = &self.cpus[usize::from(cpu)];
+            c.want[irq].load(Relaxed) != code && c.touching[irq].load(Relaxed) == code
+        };
+        let found = contexts()
+            .find(its_turn)
+            .or_else(|| contexts().find(at_it))?;
+        Some(found.0 * 2 + found.1 as u8)
+    }
+
     fn look_at(&self, cpu: CpuId) -> CpuReport {
         let c = &self.cpus[cpu.index()];
         let holds = |irq| {
             let me = context(cpu, irq);
-            let held = Loc::all().filter(|l| self.holders[l.index()].load(Relaxed) == me + 1);
+            let held = Loc::all().filter(|&l| self.holder(l) == Some(me));
             let mut locks: Vec<Lock> = held.filter_map(|l| lock_at(l, true)).collect();
             if self.readers.load(Relaxed) & 1 << me != 0 {
                 locks.push(Lock::PgdRead);
             }
             locks
         };
-        let waits = |irq: bool| match c.want[usize::from(irq)].load(Relaxed) {
+        // Who has been served, and only has not noticed because an interrupt sits on it, does not wait any more.
+        let served = |irq: bool, lock: &Wait| match lock {
+            Wait::Lock(lock) => holds(irq).contains(lock),
+            Wait::Acks(_) => false,
+        };
+        let wanted = |irq: bool| match c.want[usize::from(irq)].load(Relaxed) {
             0 => None,
             WANT_ACKS => Some(Wait::Acks(CpuMask::from_word(self.word(Loc::Acks(cpu))))),
             code => {
                 let loc = Loc::from_index(code as usize - 1)?;
-                let running = c.running.load(Relaxed).checked_sub(1).and_then(Operation::from_code);
+                let running = c
+                    .running
+                    .load(Relaxed)
+                    .checked_sub(1)
+                    .and_then(Operation::from_code);
                 lock_at(loc, irq || running != Some(Operation::VmallocSyncAll)).map(Wait::Lock)
             }
         };
+        let waits = |irq: bool| wanted(irq).filter(|w| !served(irq, w));
         let inbox = c.inbox.load(SeqCst);
         CpuReport {
             cpu,
-            running: c.running.load(Relaxed).checked_sub(1).and_then(Operation::from_code),
-            in_irq: c.in_irq.load(Relaxed).checked_sub(1).map(|bit| vector(bit.into())),
+            running: c
+                .running
+                .load(Relaxed)
+                .checked_sub(1)
+                .and_then(Operation::from_code),
+            in_irq: c
+                .in_irq
+                .load(Relaxed)
+                .checked_sub(1)
+                .map(|bit| vector(bit.into())),
             irqs_on: !c.irqs_off.load(Relaxed),
             holds: [holds(false), holds(true)],
             waits: [waits(false), waits(true)],
-            pending: (0..u32::BITS).filter(|bit| inbox >> bit & 1 == 1).map(vector).collect(),
+            pending: (0..u32::BITS)
+                .filter(|bit| inbox >> bit & 1 == 1)
+                .map(vector)
+                .collect(),
         }
     }
 }
@@ -194,18 +250,37 @@ impl Picture {
         for c in &self.cpus {
             if c.in_irq.is_some() {
                 let [from, to] = [false, true].map(|irq| ContextId { cpu: c.cpu, irq });
-                edges.push(Edge { from, to, why: Why::Interrupted });
+                edges.push(Edge {
+                    from,
+                    to,
+                    why: Why::Interrupted,
+                });
             }
             for irq in [false, true] {
                 let from = ContextId { cpu: c.cpu, irq };
                 match c.waits[usize::from(irq)] {
-                    Some(Wait::Lock(lock)) => edges
-                        .extend(self.holders(lock).into_iter().map(|to| Edge { from, to, why: Why::Holds(lock) })),
+                    Some(Wait::Lock(lock)) => {
+                        edges.extend(self.holders(lock).into_iter().map(|to| Edge {
+                            from,
+                            to,
+                            why: Why::Holds(lock),
+                        }))
+                    }
                     Some(Wait::Acks(from_whom)) => {
-                        let deaf = self.cpus.iter().filter(|t| from_whom.contains(t.cpu) && !t.irqs_on);
+                        let deaf = self
+                            .cpus
+                            .iter()
+                            .filter(|t| from_whom.contains(t.cpu) && !t.irqs_on);
                         edges.extend(deaf.map(|t| {
-                            let to = ContextId { cpu: t.cpu, irq: t.in_irq.is_some() };
-                            Edge { from, to, why: Why::NoAck }
+                            let to = ContextId {
+                                cpu: t.cpu,
+                                irq: t.in_irq.is_some(),
+                            };
+                            Edge {
+                                from,
+                                to,
+                                why: Why::NoAck,
+                            }
                         }));
                     }
                     None => {}
@@ -220,7 +295,9 @@ impl Picture {
         let edges = self.edges();
         let contexts = (0..self.cpus.len() as u8 * 2).map(ContextId::from_number);
         let mut dead_ends = vec![false; self.cpus.len() * 2];
-        contexts.into_iter().find_map(|start| follow(&edges, start, &mut Vec::new(), &mut dead_ends))
+        contexts
+            .into_iter()
+            .find_map(|start| follow(&edges, start, &mut Vec::new(), &mut dead_ends))
     }
 
     /// Whether all contexts of the circle are where they were, with nothing done since.
@@ -233,7 +310,12 @@ impl Picture {
     }
 }
 
-fn follow(edges: &[Edge], at: ContextId, path: &mut Vec<Edge>, dead_ends: &mut [bool]) -> Option<Vec<Edge>> {
+fn follow(
+    edges: &[Edge],
+    at: ContextId,
+    path: &mut Vec<Edge>,
+    dead_ends: &mut [bool],
+) -> Option<Vec<Edge>> {
     if let Some(start) = path.iter().position(|e| e.from == at) {
         return Some(path.split_off(start));
     }
@@ -267,22 +349,42 @@ impl HangReport {
         let held = &me.holds[usize::from(from.irq)];
         let holds = match held.as_slice() {
             [] => String::new(),
-            locks => format!("holds {} and ", locks.iter().map(Lock::to_string).collect::<Vec<_>>().join(" and ")),
+            locks => format!(
+                "holds {} and ",
+                locks
+                    .iter()
+                    .map(Lock::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" and ")
+            ),
         };
         let irqs = if me.irqs_on { "" } else { ", interrupts off," };
         match why {
             Why::Holds(lock) => format!("{from}{irqs} {holds}spins for {lock}, held by {to}"),
-            Why::NoAck => format!("{from} {holds}awaits the acknowledgement of {}, which has interrupts off", to.cpu),
-            Why::Interrupted => format!("{from} {holds}was interrupted and goes on only after its interrupt"),
+            Why::NoAck => format!(
+                "{from} {holds}awaits the acknowledgement of {}, which has interrupts off",
+                to.cpu
+            ),
+            Why::Interrupted => {
+                format!("{from} {holds}was interrupted and goes on only after its interrupt")
+            }
         }
     }
 
     /// The report as text: one column per CPU, the last events in temporal order, then who holds and who waits.
     pub fn render(&self, width: usize) -> String {
-        let column = (width.saturating_sub(3 * self.cpus.len().saturating_sub(1)) / self.cpus.len().max(1)).max(24);
-        let mut text = format!("DEADLOCK: nothing has moved for {} ms\n\n", self.stuck_for_ms);
+        let column = (width.saturating_sub(3 * self.cpus.len().saturating_sub(1))
+            / self.cpus.len().max(1))
+        .max(24);
+        let mut text = format!(
+            "DEADLOCK: nothing has moved for {} ms\n\n",
+            self.stuck_for_ms
+        );
         let row = |cells: Vec<String>| {
-            let padded: Vec<String> = cells.iter().map(|c| format!("{:<column$}", shorten(c, column))).collect();
+            let padded: Vec<String> = cells
+                .iter()
+                .map(|c| format!("{:<column$}", shorten(c, column)))
+                .collect();
             format!("{}\n", padded.join(" | ").trim_end())
         };
         text += &row(self.cpus.iter().map(|c| c.cpu.to_string()).collect());
@@ -297,8 +399,17 @@ impl HangReport {
             text += &row(self.cpus.iter().map(|_| "-".repeat(column)).collect());
         }
         let fields: [fn(&CpuReport) -> String; 6] = [
-            |c| format!("in {}", c.running.map_or("no operation".into(), |o| o.to_string())),
-            |c| c.in_irq.map_or(String::new(), |v| format!("in interrupt {}", describe_vector(v))),
+            |c| {
+                format!(
+                    "in {}",
+                    c.running.map_or("no operation".into(), |o| o.to_string())
+                )
+            },
+            |c| {
+                c.in_irq.map_or(String::new(), |v| {
+                    format!("in interrupt {}", describe_vector(v))
+                })
+            },
             |c| format!("interrupts {}", if c.irqs_on { "on" } else { "OFF" }),
             |c| list("holds", c.holds.iter().flatten().map(Lock::to_string)),
             |c| list("waits for", c.waits.iter().flatten().map(describe_wait)),
@@ -310,27 +421,55 @@ impl HangReport {
                 text += &row(cells);
             }
         }
-        text += &format!("\n{}\n", self.sentence());
-        text
+        format!("{text}\n{}\n", wrap(&self.sentence(), width.max(40)))
     }
+}
+
+/// Breaks a sentence into lines.
+fn wrap(sentence: &str, width: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in sentence.split(' ') {
+        let line = lines
+            .last_mut()
+            .filter(|l| l.is_empty() || l.chars().count() + 1 + word.chars().count() <= width);
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => *line = format!("{line} {word}"),
+            None => lines.push(word.into()),
+        }
+    }
+    lines.join("\n")
 }
 
 fn list(what: &str, items: impl Iterator<Item = String>) -> String {
     let items: Vec<String> = items.collect();
-    if items.is_empty() { String::new() } else { format!("{what} {}", items.join(", ")) }
+    if items.is_empty() {
+        String::new()
+    } else {
+        format!("{what} {}", items.join(", "))
+    }
 }
 
 fn shorten(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.into();
     }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+    text.chars()
+        .take(width.saturating_sub(1))
+        .chain(['…'])
+        .collect()
 }
 
 fn describe_wait(wait: &Wait) -> String {
     match wait {
         Wait::Lock(lock) => lock.to_string(),
-        Wait::Acks(from) => format!("acks of {}", from.iter().map(|c| c.to_string()).collect::<Vec<_>>().join(", ")),
+        Wait::Acks(from) => format!(
+            "acks of {}",
+            from.iter()
+                .map(|c| c.to_string())
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     }
 }
 
@@ -348,7 +487,9 @@ pub fn describe(event: Event) -> String {
         Event::End { operation } => format!("{} returns", operation.program()),
         Event::IrqSave { enabled: true } => "irqs off".into(),
         Event::IrqSave { enabled: false } => "irqs off (already)".into(),
-        Event::IrqRestore { enabled } => format!("irqs {}", if enabled { "on" } else { "stay off" }),
+        Event::IrqRestore { enabled } => {
+            format!("irqs {}", if enabled { "on" } else { "stay off" })
+        }
         Event::IrqEnter { vector } => format!("<{}>", describe_vector(vector)),
         Event::IrqExit { .. } => "<iret>".into(),
         Event::LockWait { lock } => format!("spins for {lock}"),
@@ -356,15 +497,64 @@ pub fn describe(event: Event) -> String {
         Event::LockReleased { lock } => format!("unlock {lock}"),
         Event::IpiSent { to } => format!("flush IPI to {to}"),
         Event::AcksSet { targets } => {
-            format!("awaits {}", targets.iter().map(|c| c.to_string()).collect::<Vec<_>>().join(", "))
+            format!(
+                "awaits {}",
+                targets
+                    .iter()
+                    .map(|c| c.to_string())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )
         }
         Event::AcksComplete {} => "all acknowledged".into(),
         Event::ClearYoung { mm, slot, young } => {
-            format!("{mm} {slot:?}: clear ACCESSED ({})", if young { "was set" } else { "was clear" })
+            format!(
+                "{mm} {slot:?}: clear ACCESSED ({})",
+                if young { "was set" } else { "was clear" }
+            )
         }
         Event::GetAndClear { mm, slot, .. } => format!("{mm} {slot:?}: get and clear"),
         Event::WalkAt { mm } => format!("walk at {mm}"),
         Event::Acked { from } => format!("acks {from}"),
+        Event::InitEntrySet {} => "set init_mm's kernel entry".into(),
+        Event::InitEntryRead { present } => format!("init_mm's kernel entry {}", there(present)),
+        Event::WalkDone {} => "walk done".into(),
+        Event::KernelEntryRead { mm, present } => format!("{mm}'s kernel entry {}", there(present)),
+        Event::KernelEntrySet { mm, .. } => format!("set {mm}'s kernel entry"),
+        Event::ListAdd { mm } => format!("list_add {mm}"),
+        Event::ListDel { mm } => format!("list_del {mm}"),
+        Event::MmBorn { mm } => format!("{mm} is born"),
+        Event::MmFreed { mm } => format!("free {mm}"),
+        Event::EntryRead {
+            mm, slot, present, ..
+        } => format!("{mm} {slot:?}: {}", there(present)),
+        Event::SetSplitting { mm, .. } => format!("{mm} Huge: set SPLITTING"),
+        Event::PmdNotPresent { mm } => format!("{mm} Huge: not present"),
+        Event::PmdPopulate { mm } => format!("{mm} Huge: populate with a table"),
+        Event::PendingRaised { mm } => format!("{mm}: pending++"),
+        Event::PendingDropped { mm } => format!("{mm}: pending--"),
+        Event::PendingRead { mm, count } => format!("{mm}: pending is {count}"),
+        Event::FrameGet { frame, .. } => format!("get {frame}"),
+        Event::FramePut { frame, freed } => {
+            format!("put {frame}{}", if freed { " (freed)" } else { "" })
+        }
+        Event::FlushLocal { mm, .. } => format!("flush own TLB of {mm}"),
+        Event::MaskRead { mm, .. } => format!("read {mm}'s cpumask"),
+        Event::RequestPublished { mm, .. } => format!("publish flush of {mm}"),
+        Event::RequestRead { mm, .. } => format!("asked to flush {mm}"),
+        Event::FlushHandled { mm, .. } => format!("flush {mm}"),
+        Event::MaskSet { mm } => format!("into {mm}'s cpumask"),
+        Event::MaskCleared { mm } => format!("out of {mm}'s cpumask"),
+        Event::LoadCr3 { mm } => format!("load CR3 of {mm}"),
+        Event::EnterLazy {} => "lazy".into(),
+        Event::LeaveLazy {} => "not lazy".into(),
+        Event::LeaveMm { mm } => format!("leave {mm}"),
+        Event::UserAccess { slot, kind, .. } => format!("user {kind:?} of {slot:?}"),
+        Event::TlbFill { mm, slot, .. } => format!("TLB fill of {mm} {slot:?}"),
         other => format!("{other:?}"),
     }
+}
+
+fn there(present: bool) -> &'static str {
+    if present { "present" } else { "absent" }
 }

@@ -24,7 +24,11 @@ struct Program {
 }
 
 const fn program(name: &'static str, weight: u32, sensible: fn(&Environment) -> bool) -> Program {
-    Program { name, weight, sensible }
+    Program {
+        name,
+        weight,
+        sensible,
+    }
 }
 
 fn always(_: &Environment) -> bool {
@@ -68,16 +72,23 @@ impl Mix {
             match PROGRAMS.iter().find(|p| p.name == name) {
                 None => {
                     let known: Vec<&str> = PROGRAMS.iter().map(|p| p.name).collect();
-                    return Err(format!("there is no program `{name}`; the programs are {}", known.join(", ")));
+                    return Err(format!(
+                        "there is no program `{name}`; the programs are {}",
+                        known.join(", ")
+                    ));
                 }
                 Some(p) if !(p.sensible)(env) => {
-                    return Err(format!("`{name}` makes no sense in this environment (thp, xen_pin or mms)"));
+                    return Err(format!(
+                        "`{name}` makes no sense in this environment (thp, xen_pin or mms)"
+                    ));
                 }
                 Some(_) => {}
             }
         }
         let wanted = |p: &&Program| {
-            let named = names.is_empty() || names.iter().any(|n| n == p.name) || ENVIRONMENT.contains(&p.name);
+            let named = names.is_empty()
+                || names.iter().any(|n| n == p.name)
+                || ENVIRONMENT.contains(&p.name);
             named && (p.sensible)(env)
         };
         let chosen: Vec<&Program> = PROGRAMS.iter().filter(wanted).collect();
@@ -106,8 +117,15 @@ pub(super) struct Driver<'m> {
 
 impl<'m> Driver<'m> {
     pub fn new(mix: &'m Mix, seed: u64, cpu: CpuId) -> Self {
-        let random = seed.wrapping_add(u64::from(cpu.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Self { mix, random, by_program: vec![0; mix.chosen.len()] }
+        let random = seed
+            .wrapping_add(u64::from(cpu.0) + 1)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            | 1;
+        Self {
+            mix,
+            random,
+            by_program: vec![0; mix.chosen.len()],
+        }
     }
 
     /// How many operations it has run.
@@ -127,7 +145,11 @@ impl<'m> Driver<'m> {
     }
 
     fn any_slot(&mut self, host: &Host) -> Slot {
-        if host.env().thp && self.below(2) == 1 { Slot::Huge } else { Slot::Pte }
+        if host.env().thp && self.below(2) == 1 {
+            Slot::Huge
+        } else {
+            Slot::Pte
+        }
     }
 
     /// Chooses one operation and runs it, if the rules allow it now.
@@ -179,7 +201,11 @@ impl<'m> Driver<'m> {
                 let mm = self.any_mm(host);
                 host.claim(mm, MmClaim::Unreferenced) && {
                     let pinned = host.word(Loc::Pinned(mm)) != 0;
-                    run(if pinned { Operation::XenPgdUnpin(mm) } else { Operation::XenPgdPin(mm) });
+                    run(if pinned {
+                        Operation::XenPgdUnpin(mm)
+                    } else {
+                        Operation::XenPgdPin(mm)
+                    });
                     host.unclaim(mm, true);
                     true
                 }
@@ -215,11 +241,18 @@ impl<'m> Driver<'m> {
                 }
             }
             "leave_mm" => state.lazy && run(Operation::LeaveMm),
-            _ => state.current_mm().is_some_and(|mm| self.on_own_mm(cpu, name, mm)),
+            _ => state
+                .current_mm()
+                .is_some_and(|mm| self.on_own_mm(cpu, name, mm)),
         }
     }
 
-    fn on_own_mm<C: Code, O: Observer>(&mut self, cpu: &HostCpu<'_, C, O>, name: &str, mm: MmId) -> bool {
+    fn on_own_mm<C: Code, O: Observer>(
+        &mut self,
+        cpu: &HostCpu<'_, C, O>,
+        name: &str,
+        mm: MmId,
+    ) -> bool {
         let slot = self.any_slot(cpu.host);
         let run = |operation| {
             cpu.code.operation(cpu, operation);
@@ -232,7 +265,11 @@ impl<'m> Driver<'m> {
             "enter_lazy_tlb" => run(Operation::EnterLazyTlb),
             "handle_mm_fault" => run(Operation::HandleMmFault(slot)),
             "user_access" => {
-                let kind = if self.below(2) == 0 { AccessKind::Load } else { AccessKind::Store };
+                let kind = if self.below(2) == 0 {
+                    AccessKind::Load
+                } else {
+                    AccessKind::Store
+                };
                 run(Operation::UserAccess(slot, kind))
             }
             // munmap: mmap_sem for writing
@@ -245,11 +282,14 @@ impl<'m> Driver<'m> {
             }
             // madvise: mmap_sem for reading
             "madvise_dontneed" => {
-                mmap_sem.fetch_update(AcqRel, Acquire, |n| (n >= 0).then_some(n + 1)).is_ok() && {
-                    run(Operation::MadviseDontneed);
-                    mmap_sem.fetch_sub(1, AcqRel);
-                    true
-                }
+                mmap_sem
+                    .fetch_update(AcqRel, Acquire, |n| (n >= 0).then_some(n + 1))
+                    .is_ok()
+                    && {
+                        run(Operation::MadviseDontneed);
+                        mmap_sem.fetch_sub(1, AcqRel);
+                        true
+                    }
             }
             _ => false,
         }

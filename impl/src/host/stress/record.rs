@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::string::ToString;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
 use std::time::Duration;
 use std::vec::Vec;
-use std::thread;
 
 use crate::host::recorder::{Record, Recorder};
 use crate::host::stress::Recording;
@@ -23,7 +23,10 @@ pub(super) struct Disk {
 
 impl Disk {
     pub fn create(path: &Path, header: &Header) -> io::Result<Self> {
-        Ok(Self { path: path.into(), writer: TraceWriter::new(File::create(path)?, header)? })
+        Ok(Self {
+            path: path.into(),
+            writer: TraceWriter::new(File::create(path)?, header)?,
+        })
     }
 
     /// Writes what the recorder has until `done`. If the disk gives out, the run is told to `finish`; what was written
@@ -80,6 +83,13 @@ impl Disk {
         };
         let mut last: Vec<Record> = last.into();
         last.sort_by_key(|r| r.seq);
-        (Recording { path: self.path, events, error: error.map(|e| e.to_string()) }, last)
+        (
+            Recording {
+                path: self.path,
+                events,
+                error: error.map(|e| e.to_string()),
+            },
+            last,
+        )
     }
 }
