@@ -22,7 +22,8 @@ use crate::machine::Machine;
 /// A CPU in a context. Neither `Copy` nor `Clone`: there is one per context, and a narrower one borrows a wider.
 pub struct Cpu<'c, M, C> {
     machine: &'c M,
-    context: PhantomData<(&'c mut (), fn() -> C)>,
+    borrow: PhantomData<&'c mut ()>,
+    context: PhantomData<fn() -> C>,
 }
 
 /// A context: in which state interrupts are, and what is held.
@@ -109,6 +110,7 @@ impl<'c, M, C> Cpu<'c, M, C> {
     pub(crate) fn forge(machine: &'c M) -> Self {
         Self {
             machine,
+            borrow: PhantomData,
             context: PhantomData,
         }
     }

@@ -398,12 +398,12 @@ events! {
     /// A lazy CPU left its mm: bit cleared, `swapper_pg_dir` loaded.
     LeaveMm { /// Which mm.
         mm: MmId } = 49,
-    /// A hardware walk put a translation into this CPU's TLB.
+    /// The hardware walker put a translation into this CPU's TLB of its own accord.
     TlbFill { /// Of which mm.
         mm: MmId,
         /// From which entry.
         slot: Slot,
-        /// By which access (a store sets DIRTY).
+        /// As for which access (a store sets DIRTY).
         kind: AccessKind } = 50,
     /// User mode touched a page.
     UserAccess { /// Through which entry.
@@ -411,7 +411,9 @@ events! {
         /// How.
         kind: AccessKind,
         /// What it reached; nothing means a page fault.
-        frame: Option<FrameId> } = 51,
+        frame: Option<FrameId>,
+        /// Whether by a walk of the tables, which is cached now (and set ACCESSED, for a store DIRTY).
+        filled: bool } = 51,
     /// Xen pinned the pgd page.
     Pinned { /// Whose.
         mm: MmId } = 52,

@@ -9,6 +9,10 @@
 //! reported by [`watchdog`] and then taken down.
 
 mod cpu;
+#[expect(
+    unsafe_code,
+    reason = "signals: the one place that talks to the operating system"
+)]
 mod interrupt;
 pub mod recorder;
 mod shared;

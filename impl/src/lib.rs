@@ -1,5 +1,6 @@
 //! Concrete code for the kernel paths of the 2011 `vmalloc_sync_all` deadlock, generic over a machine.
 #![no_std]
+#![deny(unsafe_code)]
 
 #[cfg(any(feature = "std", test))]
 extern crate std;

@@ -10,14 +10,17 @@
 
 mod door;
 mod op;
+mod rules;
 mod run;
 mod scheduler;
 mod snapshot;
 mod state;
+mod violation;
 
 pub use door::{Port, SimCpu, layout};
 pub use op::Op;
 pub use run::{Outcome, Sim, SimConfig, StepReport};
 pub use scheduler::{RandomScheduler, RoundRobin, Scheduler, Scripted};
 pub use snapshot::{CpuSnapshot, LockSnapshot, MmSnapshot, Snapshot};
-pub use state::{Cached, Choice, ConfigError, CpuState, SIM_CPUS, SIM_MMS, SimState, Violation};
+pub use state::{Cached, Choice, ConfigError, CpuState, SIM_CPUS, SIM_MMS, SimState};
+pub use violation::Violation;

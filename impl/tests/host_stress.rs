@@ -48,7 +48,7 @@ fn the_default_design_runs_clean_on_two_and_four_cpus_with_everything_at_once() 
         let outcome = clean(&config("tracked", cpus));
         let idle: Vec<_> = outcome.by_program.iter().filter(|(_, n)| *n == 0).collect();
         assert!(idle.is_empty(), "never ran on {cpus} CPUs: {idle:?}");
-        assert_eq!(outcome.operations as usize > 10_000, true);
+        assert!(outcome.operations > 10_000);
         assert_eq!(outcome.ipis > 0, cpus > 1);
         assert_eq!(outcome.ipi_latency_ns.is_some(), cpus > 1);
     }

@@ -123,7 +123,8 @@ fn a_used_page_is_aged_once_and_flushed_after_the_unlock() {
             Event::UserAccess {
                 slot: Slot::Pte,
                 kind: AccessKind::Load,
-                frame: Some(FrameId(0))
+                frame: Some(FrameId(0)),
+                filled: true
             },
             Event::IrqSave { enabled: true },
             Event::LockAcquired { lock },

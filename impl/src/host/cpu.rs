@@ -186,7 +186,6 @@ impl<'h, C: Code, O: Observer> HostCpu<'h, C, O> {
             // A hypercall flushes a TLB from outside, also in the middle of a walk.
             self.me().tlb[slot as usize].store(0, SeqCst);
         }
-        self.event(Event::TlbFill { mm, slot, kind });
         Some(frame)
     }
 

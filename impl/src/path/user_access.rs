@@ -10,9 +10,15 @@ use crate::tlb::{Access, AccessKind, Slot};
 /// Touches the page behind `slot` of the own mm. A page fault does nothing here.
 pub fn user_access<M: Machine>(cpu: &mut Cpu<'_, M, Task>, slot: Slot, kind: AccessKind) {
     let m = cpu.m();
-    let frame = match m.user_access(slot, kind) {
-        Access::Hit(frame) | Access::Filled(frame) => Some(frame),
-        Access::Fault => None,
+    let (frame, filled) = match m.user_access(slot, kind) {
+        Access::Hit(frame) => (Some(frame), false),
+        Access::Filled(frame) => (Some(frame), true),
+        Access::Fault => (None, false),
     };
-    m.observe(Event::UserAccess { slot, kind, frame });
+    m.observe(Event::UserAccess {
+        slot,
+        kind,
+        frame,
+        filled,
+    });
 }

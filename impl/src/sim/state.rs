@@ -8,9 +8,9 @@ use crate::kernel::{Loc, Node};
 use crate::mm::Life;
 use crate::operation::Operation;
 use crate::page_table::Entry;
-use crate::sim::Op;
 use crate::sim::door::layout;
 use crate::sim::op::Answer;
+use crate::sim::{Op, Violation};
 use crate::tlb::{Access, AccessKind, Scope, Slot, TlbState};
 
 /// Most CPUs of the simulated machine.
@@ -57,74 +57,6 @@ pub struct SimState {
     pub violation: Option<Violation>,
     /// Whether acknowledgements were ever awaited with a lock held or interrupts off by the same context.
     pub strict_rule_broken: bool,
-}
-
-/// Something that must not happen, noticed by the machine.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Violation {
-    /// `munmap` returned, yet this CPU still has a translation that was removed.
-    StaleTlb {
-        /// Who has it.
-        cpu: CpuId,
-        /// Of which mm.
-        mm: MmId,
-    },
-    /// A frame was touched through the TLB after it was freed.
-    FreedFrame {
-        /// By whom.
-        cpu: CpuId,
-        /// Which.
-        frame: FrameId,
-    },
-    /// The words of an mm were used after it was freed.
-    FreedMm {
-        /// By whom.
-        cpu: CpuId,
-        /// Which.
-        mm: MmId,
-        /// Which word.
-        loc: Loc,
-    },
-    /// A reference was taken on a page that was freed, or split, since its entry was read.
-    GupOnReusedPage {
-        /// By whom.
-        cpu: CpuId,
-        /// Which.
-        frame: FrameId,
-    },
-    /// A pgd page was written while pinned.
-    PinnedWrite {
-        /// By whom.
-        cpu: CpuId,
-        /// Whose.
-        mm: MmId,
-    },
-    /// A lock was released by who does not hold it.
-    NotHolder {
-        /// By whom.
-        cpu: CpuId,
-        /// Which.
-        loc: Loc,
-    },
-    /// A word that is read without being a step was written.
-    StableWordWritten {
-        /// By whom.
-        cpu: CpuId,
-        /// Which.
-        loc: Loc,
-    },
-    /// A count went below zero.
-    Underflow {
-        /// By whom.
-        cpu: CpuId,
-        /// Which.
-        loc: Loc,
-    },
-    /// An operation returned with interrupts off or a lock held.
-    LeftLocked {
-        /// By whom.
-        cpu: CpuId,
-    },
 }
 
 /// What can happen next.
@@ -318,98 +250,6 @@ impl SimState {
             Op::WriteLock(l) | Op::AwaitZero(l) => self.words[index(l)] == 0,
             _ => true,
         }
-    }
-
-    /// Whether a CPU may start an operation now: the rules that keep mms alive while they are in use, and the
-    /// sleeping locks (`mmap_sem`, anon_vma) that are not modelled otherwise.
-    pub fn may_start(&self, cpu: CpuId, operation: Operation) -> bool {
-        let state = self.cpus[cpu.index()].tlb_state;
-        let running_on = |mm: MmId| {
-            self.cpus.iter().enumerate().any(|(i, c)| {
-                c.running.is_some_and(|o| {
-                    o.names() == Some(mm)
-                        || (o.needs_current_mm() && c.tlb_state.active_mm == Some(mm))
-                }) || c.in_irq == Some(Vector::PgdFree(mm)) && i != cpu.index()
-            })
-        };
-        let active = |mm: MmId| self.cpus.iter().any(|c| c.tlb_state.active_mm == Some(mm));
-        let running = |wanted: Operation| self.cpus.iter().any(|c| c.running == Some(wanted));
-        // Freeing or allocating is exclusive; everything else needs the mm alive and not being freed.
-        let usable = |mm: MmId| {
-            self.life(mm) == Life::Alive
-                && !running(Operation::PgdFree(mm))
-                && !running(Operation::PgdAlloc(mm))
-                && self
-                    .cpus
-                    .iter()
-                    .all(|c| c.in_irq != Some(Vector::PgdFree(mm)))
-        };
-        let pinning =
-            |mm: MmId| running(Operation::XenPgdPin(mm)) || running(Operation::XenPgdUnpin(mm));
-        match operation {
-            Operation::PgdAlloc(mm) => {
-                mm.0 < self.env.mms
-                    && self.life(mm) == Life::Fresh
-                    && !running(Operation::PgdAlloc(mm))
-            }
-            Operation::PgdFree(mm) => self.droppable(mm),
-            Operation::SwitchMm(mm) => mm.0 < self.env.mms && usable(mm) && !pinning(mm),
-            Operation::XenPgdPin(mm) | Operation::XenPgdUnpin(mm) => {
-                let pin = matches!(operation, Operation::XenPgdPin(_));
-                self.env.xen_pin
-                    && mm.0 < self.env.mms
-                    && usable(mm)
-                    && !active(mm)
-                    && !running_on(mm)
-                    && (self.word(Loc::Pinned(mm)) == 0) == pin
-            }
-            Operation::SplitHugePage(mm) => {
-                mm.0 < self.env.mms && usable(mm) && !running(operation)
-            }
-            Operation::EnterLazyTlb => state.current_mm().is_some(),
-            Operation::LeaveMm => state.lazy,
-            Operation::ZapPageRange => state.current_mm().is_some_and(|mm| {
-                self.cpus.iter().all(|c| {
-                    c.tlb_state.active_mm != Some(mm)
-                        || !matches!(
-                            c.running,
-                            Some(Operation::ZapPageRange | Operation::MadviseDontneed)
-                        )
-                })
-            }),
-            Operation::MadviseDontneed => state.current_mm().is_some_and(|mm| {
-                self.cpus.iter().all(|c| {
-                    c.tlb_state.active_mm != Some(mm) || c.running != Some(Operation::ZapPageRange)
-                })
-            }),
-            _ if operation.needs_current_mm() => state.current_mm().is_some(),
-            _ => operation
-                .names()
-                .is_none_or(|mm| mm.0 < self.env.mms && usable(mm)),
-        }
-    }
-
-    /// Whether the last reference to an mm can be dropped now: nobody runs on it, borrows it or works on it.
-    pub fn droppable(&self, mm: MmId) -> bool {
-        mm.0 < self.env.mms
-            && self.life(mm) == Life::Alive
-            && self.cpus.iter().all(|c| {
-                c.tlb_state.active_mm != Some(mm)
-                    && c.running.is_none_or(|o| o.names() != Some(mm))
-                    && c.in_irq != Some(Vector::PgdFree(mm))
-            })
-    }
-
-    /// The interrupts a CPU could take now.
-    pub fn interrupts(&self, cpu: CpuId) -> impl Iterator<Item = Vector> {
-        let c = &self.cpus[cpu.index()];
-        let open = c.irqs_on && c.in_irq.is_none();
-        let ipis = c.ipis.iter().map(Vector::FlushTlb);
-        let drops = (0..self.env.mms)
-            .map(MmId)
-            .filter(move |&mm| self.env.pgd_free_in_irq && self.droppable(mm))
-            .map(Vector::PgdFree);
-        ipis.chain(drops).filter(move |_| open)
     }
 
     /// The translations a CPU's hardware could cache now.
