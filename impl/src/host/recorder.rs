@@ -173,6 +173,13 @@ impl<'h> Recorder<'h> {
         }
     }
 
+    /// Keeps nothing: for a run that shares its code with recorded ones and wants none.
+    pub fn off(host: &'h Host) -> Self {
+        let recorder = Self::new(host, 2, true);
+        recorder.stop();
+        recorder
+    }
+
     /// Records nothing from here on.
     pub fn stop(&self) {
         self.stopped.store(true, SeqCst);
@@ -224,13 +231,17 @@ impl Observer for Recorder<'_> {
     const ACTIVE: bool = true;
 
     fn before(&self, cpu: CpuId) {
+        if self.stopped.load(Relaxed) {
+            return;
+        }
         self.buffers[cpu.index()]
             .since
             .store(self.host.clock.load(SeqCst), Relaxed);
     }
 
     fn event(&self, cpu: CpuId, event: Event) {
-        if self.stopped.load(Relaxed) || std::thread::panicking() {
+        // A machine that is taken down does what no kernel would: it is not part of the record.
+        if self.stopped.load(Relaxed) || self.host.aborted() {
             return;
         }
         let buffer = &self.buffers[cpu.index()];

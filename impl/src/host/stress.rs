@@ -19,7 +19,6 @@ use serde::Serialize;
 
 use crate::design::Axes;
 use crate::env::Environment;
-use crate::event::Observer;
 use crate::fault::{Fault, Faulty};
 use crate::host::cpu::{LATENCY_BUCKETS, bucket_floor};
 use crate::host::interrupt::SignalBlocked;
@@ -259,10 +258,10 @@ struct Watched {
 
 impl<C: Code> Session<'_, C> {
     fn run_unrecorded(&self) -> Result<StressOutcome, StressError> {
-        if self.config.look_back == 0 {
-            return Ok(self.outcome(self.cpus(&())?, None));
-        }
-        let recorder = Recorder::flight(self.host, self.config.look_back.max(2));
+        let recorder = match self.config.look_back {
+            0 => Recorder::off(self.host),
+            n => Recorder::flight(self.host, n.max(2)),
+        };
         let mut watched = self.cpus(&recorder)?;
         if let Some(hang) = &mut watched.hang {
             hang.last_events = recorder.last(self.config.look_back);
@@ -303,7 +302,7 @@ impl<C: Code> Session<'_, C> {
     }
 
     /// Runs the CPUs until they are done or hang.
-    fn cpus<O: Observer + Sync>(&self, observer: &O) -> Result<Watched, StressError> {
+    fn cpus(&self, observer: &Recorder<'_>) -> Result<Watched, StressError> {
         let cpus = self.host.env().cpus;
         let barrier = Barrier {
             ready: AtomicU8::new(0),
@@ -345,7 +344,7 @@ impl<C: Code> Session<'_, C> {
         })
     }
 
-    fn one_cpu<O: Observer>(&self, id: CpuId, observer: &O, barrier: &Barrier) -> Harvest {
+    fn one_cpu(&self, id: CpuId, observer: &Recorder<'_>, barrier: &Barrier) -> Harvest {
         let cpu = HostCpu::new(self.host, id, self.code, observer);
         let mut driver = Driver::new(self.mix, self.config.seed, id);
         cpu.run(|cpu| {
