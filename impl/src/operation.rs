@@ -199,6 +199,13 @@ pub trait Code: Send + Sync + 'static {
 /// The kernel's code as the design `D` has it.
 pub struct KernelCode<D>(core::marker::PhantomData<fn() -> D>);
 
+impl<D> Clone for KernelCode<D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<D> Copy for KernelCode<D> {}
+
 impl<D> KernelCode<D> {
     /// The code.
     pub const fn new() -> Self {
