@@ -119,7 +119,7 @@ fn one_round<O: Observer>(host: &Host, observer: &O) -> f64 {
 fn recorder_overhead() {
     let host = one_cpu(IrqMode::Soft);
     let (flight, streaming) = (
-        Recorder::flight(&host, 64),
+        Recorder::flight(&host, 1 << 12),
         Recorder::streaming(&host, 1 << 16),
     );
     let done = AtomicBool::new(false);

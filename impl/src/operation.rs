@@ -25,6 +25,18 @@ macro_rules! operations {
             /// How many operations there are.
             pub const COUNT: u8 = 0 $(+ $count)*;
 
+            /// A dense number below [`Self::COUNT`].
+            pub const fn code(self) -> u8 {
+                let mut first = 0;
+                $(
+                    if matches!(self, Self::$name { .. }) {
+                        return first + self.place();
+                    }
+                    first += $count;
+                )*
+                u8::MAX
+            }
+
             /// The operation with this code, the codes being dense from 0.
             pub fn from_code(code: u8) -> Option<Self> {
                 let mut code = code;
@@ -86,11 +98,17 @@ const KINDS: [AccessKind; 2] = [AccessKind::Load, AccessKind::Store];
 const _: () = assert!(crate::id::NR_MMS == 8, "the counts above list 8 mms");
 
 impl Operation {
-    /// A dense number below [`Self::COUNT`].
-    pub fn code(self) -> u8 {
-        (0..Self::COUNT)
-            .find(|&c| Self::from_code(c) == Some(self))
-            .unwrap_or(u8::MAX)
+    /// Its place among the operations of the same program.
+    const fn place(self) -> u8 {
+        match self {
+            Self::PageReferencedOne(mm, slot) => mm.0 * 2 + slot as u8,
+            Self::GupFast(slot) | Self::HandleMmFault(slot) => slot as u8,
+            Self::UserAccess(slot, kind) => kind as u8 * 2 + slot as u8,
+            _ => match self.names() {
+                Some(mm) => mm.0,
+                None => 0,
+            },
+        }
     }
 
     /// All of them.

@@ -288,3 +288,94 @@ fn a_recorded_run_has_every_event_and_each_cpu_in_program_order() {
         .count();
     assert_eq!(ended as u64, outcome.operations);
 }
+
+#[test]
+fn a_hang_leaves_a_whole_trace_up_to_it() {
+    let path = std::env::temp_dir().join(format!("shootdown-hang-{}.ndjson", std::process::id()));
+    let config = StressConfig {
+        axes: Axes::named("v2.6.37").unwrap(),
+        env: Environment {
+            mms: 2,
+            ..Environment::default()
+        },
+        programs: ["page_referenced_one", "vmalloc_sync_all"]
+            .map(String::from)
+            .into(),
+        duration: std::time::Duration::from_secs(120),
+        record: Some(path.clone()),
+        ..StressConfig::default()
+    };
+    let outcome = run(&config, None).unwrap();
+    let trace = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let Verdict::Hung(report) = outcome.verdict else {
+        panic!("{:?}", outcome.verdict)
+    };
+    let (lines, footer) = lines(&trace);
+    assert_eq!(
+        footer,
+        Some(Footer {
+            events: lines.len() as u64,
+            complete: false
+        })
+    );
+    // The last thing the walker did was to draw a ticket for the lock it will never get.
+    assert!(
+        lines
+            .iter()
+            .rev()
+            .take(40)
+            .any(|l| matches!(l.event, Event::LockWait { .. }))
+    );
+    assert!(
+        report
+            .last_events
+            .iter()
+            .any(|r| matches!(r.event, Event::LockWait { .. })),
+        "{:?}",
+        report.last_events
+    );
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn the_tracing_observer_says_which_cpu_did_what() {
+    use shootdown_impl::event::{Observer, Tracing};
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Seen(Arc<Mutex<Vec<String>>>);
+    struct Text(String);
+    impl tracing::field::Visit for Text {
+        fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+            self.0 += &format!("{}={value:?} ", field.name());
+        }
+    }
+    impl tracing::Subscriber for Seen {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            metadata.target() == "shootdown"
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            let mut text = Text(String::new());
+            event.record(&mut text);
+            self.0.lock().unwrap().push(text.0);
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    let seen = Seen::default();
+    tracing::subscriber::with_default(seen.clone(), || {
+        Tracing.event(CpuId(1), Event::IpiSent { to: CpuId(0) })
+    });
+    let lines = seen.0.lock().unwrap();
+    assert_eq!(
+        *lines,
+        ["cpu=1 kind=\"IpiSent\" event=IpiSent { to: CpuId(0) } "]
+    );
+}

@@ -73,8 +73,9 @@ pub struct Ring<W> {
 pub struct Full;
 
 impl<W: RingWord> Ring<W> {
-    /// Room for this many records.
+    /// Room for this many records, or a few more: a power of two.
     pub fn new(capacity: usize) -> Self {
+        let capacity = capacity.next_power_of_two();
         let slots = (0..capacity)
             .map(|_| [W::zero(), W::zero(), W::zero(), W::zero()])
             .collect();
@@ -93,7 +94,7 @@ impl<W: RingWord> Ring<W> {
             return Err(Full);
         }
         let at = self.head.take();
-        let [stamp, words @ ..] = &self.slots[(at % capacity) as usize];
+        let [stamp, words @ ..] = &self.slots[(at & (capacity - 1)) as usize];
         // Not valid while it is being written (the reader of an overwriting ring looks again at the end).
         stamp.set(0);
         words
@@ -107,7 +108,7 @@ impl<W: RingWord> Ring<W> {
     /// The oldest record not read yet. Called by the one reader; not for a ring that overwrites.
     pub fn pop(&self) -> Option<[u64; 3]> {
         let at = self.tail.get();
-        let [stamp, words @ ..] = &self.slots[(at % self.slots.len() as u64) as usize];
+        let [stamp, words @ ..] = &self.slots[at as usize & (self.slots.len() - 1)];
         if stamp.get() != at + 1 {
             return None;
         }
@@ -122,7 +123,7 @@ impl<W: RingWord> Ring<W> {
         let head = self.head.get();
         let first = head.saturating_sub((count as u64).min(capacity));
         let read = |at: u64| {
-            let [stamp, words @ ..] = &self.slots[(at % capacity) as usize];
+            let [stamp, words @ ..] = &self.slots[(at & (capacity - 1)) as usize];
             let before = stamp.get();
             let record = [words[0].get(), words[1].get(), words[2].get()];
             (before == at + 1 && stamp.get() == before).then_some(record)

@@ -260,7 +260,8 @@ impl<C: Code> Session<'_, C> {
     fn run_unrecorded(&self) -> Result<StressOutcome, StressError> {
         let recorder = match self.config.look_back {
             0 => Recorder::off(self.host),
-            n => Recorder::flight(self.host, n.max(2)),
+            // Much more room than is looked at: writing the same few lines over and over is several times slower.
+            n => Recorder::flight(self.host, n.max(1 << 12)),
         };
         let mut watched = self.cpus(&recorder)?;
         if let Some(hang) = &mut watched.hang {
