@@ -1,0 +1,33 @@
+//! `get_user_pages_fast` / `gup_pte_range`, `gup_huge_pmd` (`arch/x86/mm/gup.c`, 2.6.38).
+//!
+//! Locks: none. Interrupts: off between reading the entry and taking the reference; a flush of that entry cannot be
+//! answered here meanwhile, so whoever removed it cannot free the page yet.
+
+use crate::cpu::{Cpu, Task};
+use crate::id::FrameId;
+use crate::machine::Machine;
+use crate::mm::{get_page, put_page};
+use crate::page_table::read_entry_lockless;
+use crate::tlb::Slot;
+
+/// Takes a reference on the page behind `slot` of the own mm, and drops it again.
+pub fn gup_fast<M: Machine>(cpu: &mut Cpu<'_, M, Task>, slot: Slot) {
+    let m = cpu.m();
+    let Some(mm) = m.tlb_state().current_mm() else {
+        return;
+    };
+    let mut irqs_off = cpu.local_irq_save();
+    let entry = read_entry_lockless(irqs_off.cpu(), mm, slot);
+    let frame: Option<FrameId> = if entry.maps(slot) && !entry.splitting() {
+        entry.frame()
+    } else {
+        None
+    };
+    if let Some(frame) = frame {
+        get_page(m, frame, slot);
+    }
+    irqs_off.local_irq_restore();
+    if let Some(frame) = frame {
+        put_page(m, frame);
+    }
+}

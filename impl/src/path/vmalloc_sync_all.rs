@@ -1,0 +1,54 @@
+//! `vmalloc_sync_all` / `sync_global_pgds` (`arch/x86/mm/fault.c`, `arch/x86/mm/init_64.c`, 2.6.37: 617d34d9e5d8).
+//!
+//! Locks: `pgd_lock` as the design takes it, inside it each mm's `page_table_lock` if the design's walk takes it (for
+//! Xen, which may be pinning the very page). Interrupts: on at entry; off in the walk where `pgd_lock` is irqsave.
+//! With irqsave this is the CPU that never answers the flush IPI in the 2011 deadlock.
+
+use crate::cpu::{Cpu, HoldsPgdLock, Task};
+use crate::design::Design;
+use crate::event::Event;
+use crate::id::MmId;
+use crate::machine::Machine;
+use crate::page_table::{Entry, KERNEL_ENTRY, init_entry, kernel_entry};
+
+/// Sets `init_mm`'s kernel entry; when it returns every listed pgd has it too.
+pub fn vmalloc_sync_all<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>) {
+    let m = cpu.m();
+    // The mapping that the caller wants synced (set_pgd by whoever vmalloc'ed).
+    m.store(init_entry(m), KERNEL_ENTRY.0);
+    m.observe(Event::InitEntrySet {});
+    let mut pgd_lock = cpu.pgd_lock_to_walk::<D::PgdLock>();
+    pgd_lock.for_each(|cpu, mm| {
+        if D::WALK_TAKES_PTL {
+            let mut ptl = cpu.page_table_lock::<D::PtLock>(mm);
+            vmalloc_sync_one(ptl.cpu(), mm);
+        } else {
+            vmalloc_sync_one(cpu, mm);
+        }
+    });
+}
+
+/// `vmalloc_sync_one`: copies the kernel entry where it is missing.
+fn vmalloc_sync_one<M: Machine, C: HoldsPgdLock>(cpu: &mut Cpu<'_, M, C>, mm: MmId) {
+    let m = cpu.m();
+    let entry = kernel_entry(m, mm);
+    let present = Entry(m.load(entry)).present();
+    m.observe(Event::KernelEntryRead { mm, present });
+    // xen_set_pgd() looks at PagePinned() and traps into the hypervisor only if it has to.
+    let pinned = m.env().xen_pin && {
+        let pinned = m.load(&m.kernel().pgd_pages[mm.index()].pinned) != 0;
+        m.observe(Event::PinnedRead { mm, pinned });
+        pinned
+    };
+    if !present {
+        if pinned {
+            m.hypervisor_store(entry, KERNEL_ENTRY.0);
+        } else {
+            m.store(entry, KERNEL_ENTRY.0);
+        }
+        m.observe(Event::KernelEntrySet {
+            mm,
+            hypervisor: pinned,
+        });
+    }
+}

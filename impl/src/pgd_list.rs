@@ -1,0 +1,177 @@
+//! `pgd_list`: the pgds of all live mms, threaded through their page descriptors, and the lock that guards it.
+//!
+//! After `pgd_list_add`, `pgd_list_del` and `pgd_page_get_mm` of `arch/x86/mm/pgtable.c`, 2.6.38, and the list in
+//! `include/linux/list.h`. `pgd_lock` is taken as the design says; it lies outside every page-table lock.
+
+use crate::cpu::{Context, Cpu, Cx, MayTakePgdLock, Pgd};
+use crate::design::PgdLocking;
+use crate::event::Event;
+use crate::id::MmId;
+use crate::kernel::Node;
+use crate::machine::{Machine, Word};
+
+/// `struct list_head`; links are physical addresses.
+#[derive(Default)]
+#[repr(C)]
+pub struct ListHead {
+    /// The node after this one.
+    pub next: Word,
+    /// The node before it.
+    pub prev: Word,
+}
+
+impl ListHead {
+    /// Not linked.
+    pub const fn new() -> Self {
+        Self {
+            next: Word::new(0),
+            prev: Word::new(0),
+        }
+    }
+}
+
+/// The page descriptor (`struct page`) of a pgd page.
+#[derive(Default)]
+#[repr(C, align(64))]
+pub struct PgdPage {
+    /// Its place in `pgd_list` (`page->lru`).
+    pub lru: ListHead,
+    /// Whose pgd it is (`page->index`, since 617d34d9e5d8).
+    pub index: Word,
+    /// `PagePinned`: read-only for us, Xen only.
+    pub pinned: Word,
+}
+
+impl PgdPage {
+    /// Of nobody, in no list.
+    pub const fn new() -> Self {
+        Self {
+            lru: ListHead::new(),
+            index: Word::new(0),
+            pinned: Word::new(0),
+        }
+    }
+}
+
+/// `pgd_lock` held to walk the list.
+pub struct PgdReadGuard<'a, M: Machine, P: PgdLocking, C: Context> {
+    cpu: InsidePgdLock<'a, M, P, C>,
+    flags: P::Flags,
+}
+
+/// `pgd_lock` held to change the list.
+pub struct PgdWriteGuard<'a, M: Machine, P: PgdLocking, C: Context> {
+    cpu: InsidePgdLock<'a, M, P, C>,
+    flags: P::Flags,
+}
+
+/// The token inside `pgd_lock`.
+pub type InsidePgdLock<'a, M, P, C> =
+    Cpu<'a, M, Cx<<P as PgdLocking>::Inside<<C as Context>::Irq>, Pgd<<C as Context>::Held>>>;
+
+impl<M: Machine, C: Context> Cpu<'_, M, C> {
+    /// Takes `pgd_lock` to walk `pgd_list`, as the design `P` takes it.
+    pub fn pgd_lock_to_walk<P: PgdLocking>(&mut self) -> PgdReadGuard<'_, M, P, C>
+    where
+        C: MayTakePgdLock,
+    {
+        let flags = P::lock_to_walk(self.m());
+        PgdReadGuard {
+            cpu: self.narrow(),
+            flags,
+        }
+    }
+
+    /// Takes `pgd_lock` to change `pgd_list`, as the design `P` takes it.
+    pub fn pgd_lock_to_change<P: PgdLocking>(&mut self) -> PgdWriteGuard<'_, M, P, C>
+    where
+        C: MayTakePgdLock,
+    {
+        let flags = P::lock_to_change(self.m());
+        PgdWriteGuard {
+            cpu: self.narrow(),
+            flags,
+        }
+    }
+}
+
+impl<'a, M: Machine, P: PgdLocking, C: Context> PgdReadGuard<'a, M, P, C> {
+    /// The CPU as it is with the lock held.
+    pub fn cpu(&mut self) -> &mut InsidePgdLock<'a, M, P, C> {
+        &mut self.cpu
+    }
+
+    /// `list_for_each_entry(page, &pgd_list, lru)`: runs `body` for every listed mm.
+    pub fn for_each(&mut self, mut body: impl FnMut(&mut InsidePgdLock<'a, M, P, C>, MmId)) {
+        let m = self.cpu.m();
+        let mut at = m.load(&m.kernel().pgd_list.next);
+        while let Some(Node::Page(page)) = m.kernel().node_at(at) {
+            let descriptor = &m.kernel().pgd_pages[page.index()];
+            // pgd_page_get_mm(): set before the page is listed.
+            let mm = MmId(m.load_stable(&descriptor.index) as u8);
+            m.observe(Event::WalkAt { mm });
+            body(&mut self.cpu, mm);
+            at = m.load(&descriptor.lru.next);
+        }
+        m.observe(Event::WalkDone {});
+    }
+}
+
+impl<'a, M: Machine, P: PgdLocking, C: Context> PgdWriteGuard<'a, M, P, C> {
+    /// `pgd_list_add`: links the mm's pgd in at the head.
+    pub fn list_add(&mut self, mm: MmId) {
+        let m = self.cpu.m();
+        let kernel = m.kernel();
+        let new = &kernel.pgd_pages[mm.index()].lru;
+        let new_address = kernel.address_of(new);
+        let next = m.load(&kernel.pgd_list.next);
+        let Some(next_node) = kernel.node_at(next) else {
+            return;
+        };
+        m.store(&links(m, next_node).prev, new_address);
+        m.store(&new.next, next);
+        m.store(&new.prev, kernel.node_address(Node::Head));
+        m.store(&kernel.pgd_list.next, new_address);
+        m.observe(Event::ListAdd { mm });
+    }
+
+    /// `pgd_list_del`: unlinks the mm's pgd.
+    pub fn list_del(&mut self, mm: MmId) {
+        let m = self.cpu.m();
+        let kernel = m.kernel();
+        let entry = &kernel.pgd_pages[mm.index()].lru;
+        let next = m.load(&entry.next);
+        let prev = m.load(&entry.prev);
+        let (Some(next_node), Some(prev_node)) = (kernel.node_at(next), kernel.node_at(prev))
+        else {
+            return;
+        };
+        m.store(&links(m, next_node).prev, prev);
+        m.store(&links(m, prev_node).next, next);
+        m.observe(Event::ListDel { mm });
+    }
+
+    /// The CPU as it is with the lock held.
+    pub fn cpu(&mut self) -> &mut InsidePgdLock<'a, M, P, C> {
+        &mut self.cpu
+    }
+}
+
+fn links<M: Machine>(m: &M, node: Node) -> &ListHead {
+    match node {
+        Node::Head => &m.kernel().pgd_list,
+        Node::Page(mm) => &m.kernel().pgd_pages[mm.index()].lru,
+    }
+}
+
+impl<M: Machine, P: PgdLocking, C: Context> Drop for PgdReadGuard<'_, M, P, C> {
+    fn drop(&mut self) {
+        P::unlock_walk(self.cpu.m(), self.flags);
+    }
+}
+
+impl<M: Machine, P: PgdLocking, C: Context> Drop for PgdWriteGuard<'_, M, P, C> {
+    fn drop(&mut self) {
+        P::unlock_change(self.cpu.m(), self.flags);
+    }
+}

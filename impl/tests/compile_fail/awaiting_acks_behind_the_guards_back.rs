@@ -1,0 +1,16 @@
+//! The wider token is borrowed while the guard lives.
+use shootdown_impl::cpu::{Cpu, Task};
+use shootdown_impl::design::Plain;
+use shootdown_impl::id::MmId;
+use shootdown_impl::machine::Machine;
+use shootdown_impl::path::flush_tlb::flush_tlb_mm;
+
+fn clear_flush_young<M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
+    let mut ptl = cpu.page_table_lock::<Plain>(mm);
+    if ptl.test_and_clear_young() {
+        flush_tlb_mm(cpu, mm);
+    }
+    ptl.unlock();
+}
+
+fn main() {}

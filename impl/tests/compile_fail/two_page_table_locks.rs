@@ -1,0 +1,12 @@
+//! One page-table lock at a time.
+use shootdown_impl::cpu::{Cpu, Task};
+use shootdown_impl::design::Plain;
+use shootdown_impl::id::MmId;
+use shootdown_impl::machine::Machine;
+
+fn both<M: Machine>(cpu: &mut Cpu<'_, M, Task>, a: MmId, b: MmId) {
+    let mut outer = cpu.page_table_lock::<Plain>(a);
+    let _inner = outer.cpu().page_table_lock::<Plain>(b);
+}
+
+fn main() {}
