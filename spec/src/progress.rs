@@ -14,7 +14,7 @@
 //! * **Urgent hardware actions: strongly fair, per class** ([`Scheduled::urgent`]). If a class is possible again and
 //!   again, it happens again and again: a pending interrupt is delivered even if the CPU keeps closing and opening the
 //!   window.
-//! * **Other steps of the environment: not owed.** Hardware may evict a TLB entry, or never do so. Hence:
+//! * **Other steps of the environment: not owed.** Hardware may cache a translation, or never do so. Hence:
 //!   * a state in which no mover and no urgent action can change anything is an *end*, even if the environment could
 //!     still change something: it may choose not to. All CPUs blocked is a deadlock, however lively the hardware;
 //!   * a loop of such steps alone counts for nothing: nobody keeps doing what he is not obliged to, for ever and alone.

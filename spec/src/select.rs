@@ -1,7 +1,8 @@
-//! The one place where a design chooses between steps.
+//! Where a design chooses between steps.
 //!
 //! A path file writes down what its kernel function does and calls these helpers wherever
-//! the answer depends on a design axis, on the environment or on a deliberate deviation.
+//! the answer depends on a design axis, on the environment or on a deliberate deviation. Only
+//! the axis that concerns a single path, `walk_takes_ptl`, is read by that path itself.
 
 use crate::config::Config;
 use crate::design::{Flush, PgdLock, Ptl};

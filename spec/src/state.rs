@@ -123,7 +123,9 @@ impl State {
     /// Has every CPU done its work? (Nothing runs and nothing more may be started.)
     pub fn is_finished(&self, config: &Config) -> bool {
         self.each_context(config).next().is_none()
-            && self.each_cpu(config).all(|(_, c)| c.budget == 0)
+            && self
+                .each_cpu(config)
+                .all(|(who, c)| c.budget == 0 || config.choices(who.index()).is_empty())
     }
 
     /// Contexts that can never move again, whatever anybody does: the greatest set in which

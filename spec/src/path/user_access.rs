@@ -1,5 +1,8 @@
-//! A store from user mode: through the TLB if the translation is cached, else by a walk that
-//! fills it. A walk that finds nothing present faults, and the operation ends there.
+//! A store from user mode, as the walk that it may cause: present, it sets ACCESSED and DIRTY and
+//! fills the TLB; absent, it faults, and the operation ends there.
+//!
+//! That a *cached* translation could be used instead needs no step of its own: the properties
+//! look at what the TLBs hold, not at who uses it.
 
 use crate::program::{Assembler, Entry, Op, Program, ProgramId};
 use crate::select::Select;
