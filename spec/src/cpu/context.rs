@@ -29,7 +29,7 @@ pub struct Ctx {
     pub sender: CpuId,
     /// The flush handler's request: how much.
     pub scope: Scope,
-    _pad: u8,
+    pub(super) _pad: u8,
 }
 
 impl Ctx {
