@@ -33,6 +33,20 @@ const FILES: &[(&str, &str)] = &[
 /// Longest path of action indices that is looked at: deeper than any state space here.
 const LONGEST_URL: usize = 4096;
 
+/// Longest body that is looked away from: nothing here takes one.
+const LONGEST_BODY: usize = 1 << 20;
+
+/// What the Explorer's style sheet lacks: the run's picture has its own size and would push the
+/// state below the fold.
+const STYLE: &str = "
+@media (min-width: 1000px) {
+  .main-flex { flex-wrap: nowrap }
+  .main-flex-left { flex: 0 1 34% }
+  .main-flex-right { flex: 1 1 66%; min-width: 0 }
+}
+.main-flex-right svg { display: block; max-width: 100%; height: auto }
+";
+
 /// Serves until `stop` is raised. `announce` is told the address that was bound.
 ///
 /// # Errors
@@ -69,6 +83,13 @@ fn answer(
     status: &Status,
     explorer: &stateright_explorer::Explorer,
 ) {
+    if request.body_length().is_some_and(|n| n > LONGEST_BODY) {
+        // tiny_http skips an unread body by allocating as much as the header claims, and a claim
+        // that is absurd would abort the process: answer, and leave the connection for lost.
+        let refusal = Response::from_string("no bodies\n").with_status_code(StatusCode(413));
+        std::mem::forget(request.upgrade("close", refusal));
+        return;
+    }
     let (code, kind, body) = route(&request, address, status, explorer);
     let mut response = Response::from_data(body).with_status_code(StatusCode(code));
     for (name, value) in [
@@ -115,7 +136,12 @@ fn route(
         },
         Method::Get => match FILES.iter().find(|(path, _)| *path == url) {
             Some((path, kind)) => match explorer.get(path) {
-                Ok((_, body)) => (200, kind, body),
+                Ok((_, mut body)) => {
+                    if *path == "/app.css" {
+                        body.extend_from_slice(STYLE.as_bytes());
+                    }
+                    (200, kind, body)
+                }
                 Err(error) => plain(502, &format!("the explorer did not answer: {error}\n")),
             },
             None => plain(404, "no such page\n"),

@@ -12,16 +12,16 @@ use std::time::Duration;
 #[command(next_help_heading = "Bounds")]
 pub struct Bounds {
     /// Stop after this many distinct states (suffixes k, M, G)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     max_states: Option<String>,
     /// Stop before the search holds more than this (suffixes KiB, MiB, GiB)
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     max_memory: Option<String>,
     /// Stop after this time (suffixes s, m, h)
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     timeout: Option<String>,
     /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<NonZeroUsize>,
 }
 
@@ -66,6 +66,15 @@ impl Bounds {
         .map(Duration::from_secs_f64);
         Ok(options)
     }
+}
+
+/// More threads than this only get in each other's way.
+const MOST_THREADS: usize = 1024;
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let n: Option<NonZeroUsize> = text.parse().ok();
+    n.filter(|n| n.get() <= MOST_THREADS)
+        .ok_or_else(|| format!("a number from 1 to {MOST_THREADS}"))
 }
 
 /// Reads a positive number with one of the suffixes.

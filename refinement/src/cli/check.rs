@@ -15,7 +15,6 @@ use shootdown_spec::property::PROPERTIES;
 use shootdown_spec::report::{self, TextOptions};
 use shootdown_spec::verdict::{PropertyResult, Verdict};
 use std::fmt::Write as _;
-use std::io::{Write, stdout};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -48,15 +47,10 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let result = check(&protocol, &options);
     progress.finish();
 
-    let mut out = stdout().lock();
     match args.format {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &CheckJson::new(&protocol, &result))?;
-            writeln!(out)?;
-        }
-        Format::Text => out.write_all(text(args, &protocol, &result).as_bytes())?,
+        Format::Json => output::print_json(&CheckJson::new(&protocol, &result))?,
+        Format::Text => output::print(text(args, &protocol, &result))?,
     }
-    out.flush()?;
     Ok(exit_code(&result))
 }
 
@@ -74,18 +68,15 @@ pub fn exit_code(result: &CheckResult) -> ExitCode {
 
 fn text(args: &Args, protocol: &Protocol, result: &CheckResult) -> String {
     let mut text = header(&protocol.config);
-    text += &size(result);
-    text.push('\n');
+    text += &output::wrap(&size(result), output::width(), 2);
+    text += "\n\n";
     for property in &result.properties {
         text += &line(property, args.verbose);
     }
     if args.verbose && !result.never_interrupted.is_empty() {
         let names: Vec<_> = result.never_interrupted.iter().map(|p| p.name()).collect();
-        let _ = writeln!(
-            text,
-            "\nno interrupt was ever taken inside: {}",
-            names.join(", ")
-        );
+        let sentence = format!("no interrupt was ever taken inside: {}", names.join(", "));
+        let _ = writeln!(text, "\n{}", output::wrap(&sentence, output::width(), 2));
     }
     let options = TextOptions {
         width: output::width(),
@@ -147,7 +138,7 @@ pub fn header(config: &Config) -> String {
 fn size(result: &CheckResult) -> String {
     format!(
         "{}: {} states, {} transitions, depth {}; {:.2} s, {} ({:.0} bytes a state); \
-         odds that a hash collision hid a state < {:.0e}\n",
+         odds that a hash collision hid a state < {:.0e}",
         if result.complete {
             "complete"
         } else {
@@ -175,8 +166,9 @@ fn line(property: &PropertyResult, verbose: bool) -> String {
             };
             let _ = write!(
                 line,
-                "VIOLATED    {shape}{steps} steps, {} context switches",
-                c.switches
+                "VIOLATED    {shape}{}, {}",
+                output::plural(steps as u64, "step"),
+                output::plural(c.switches.into(), "context switch")
             );
         }
         (None, Verdict::Vacuous) => {
@@ -186,7 +178,8 @@ fn line(property: &PropertyResult, verbose: bool) -> String {
                 .filter(|(_, r)| !r)
                 .map(|(n, _)| *n)
                 .collect();
-            let _ = write!(line, "vacuous     never reached: {}", unreached.join(", "));
+            line += &format!("vacuous     never reached: {}", unreached.join(", "));
+            line = output::wrap(&line, output::width(), 48);
         }
         (None, verdict) => {
             let _ = write!(line, "{verdict}");

@@ -3,8 +3,8 @@
 use super::Cli;
 use super::error::CliError;
 use super::exit_code::ExitCode;
+use super::output;
 use clap::CommandFactory;
-use std::io::{Write, stdout};
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "shootdown", &mut script);
-    stdout().write_all(&script)?;
+    output::print(script)?;
     Ok(ExitCode::AsPromised)
 }
 
@@ -30,6 +30,6 @@ pub fn man() -> Result<ExitCode, CliError> {
     for sub in command.get_subcommands().filter(|s| s.get_name() != "help") {
         clap_mangen::Man::new(sub.clone()).render(&mut page)?;
     }
-    stdout().write_all(&page)?;
+    output::print(page)?;
     Ok(ExitCode::AsPromised)
 }

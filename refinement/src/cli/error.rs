@@ -74,23 +74,29 @@ pub enum CliError {
     /// stdout went away or is full.
     #[error("cannot write the result: {0}")]
     Output(#[from] io::Error),
+    /// Something that is neither a schedule nor a file.
+    #[error(
+        "`{0}` is no schedule (it would have semicolons) and no file\n  \
+         `shootdown check` prints schedules; `-` reads one from stdin"
+    )]
+    NoSchedule(String),
+    /// A file that cannot hold a schedule.
+    #[error("{source_name}: not a schedule, which is text: {reason}")]
+    NoText {
+        /// Where it came from.
+        source_name: String,
+        /// What it is instead.
+        reason: &'static str,
+    },
     /// A result that cannot be written as JSON: a bug.
     #[error("cannot write the result as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
 
 impl CliError {
-    /// Prints the message and says how to exit. A closed pipe is the reader's choice, not an
-    /// error, and gets no message.
+    /// Prints the message and says how to exit.
     pub fn report(&self) -> ExitCode {
-        let closed = |e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe;
-        match self {
-            CliError::Output(e) if closed(e) => return ExitCode::AsPromised,
-            CliError::Json(e) if e.io_error_kind() == Some(io::ErrorKind::BrokenPipe) => {
-                return ExitCode::AsPromised;
-            }
-            _ => eprintln!("error: {self}"),
-        }
+        eprintln!("error: {}", printable(&self.to_string()));
         match self {
             CliError::Signal(_) | CliError::Json(_) | CliError::Output(_) => ExitCode::Internal,
             _ => ExitCode::Usage,
@@ -112,5 +118,42 @@ impl CliError {
                 .unwrap_or_default(),
             all: names.collect::<Vec<_>>().join(", "),
         }
+    }
+}
+
+/// A message that quotes somebody's input, fit for a terminal: no control characters, which
+/// could drive it, and no line that would fill the screen.
+fn printable(message: &str) -> String {
+    const MOST: usize = 600;
+    let line = |line: &str| {
+        let clean = |c: char| {
+            if c.is_control() {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        };
+        let length = line.chars().count();
+        if length <= MOST {
+            return line.chars().map(clean).collect::<String>();
+        }
+        let (head, tail) = (MOST / 2, MOST / 4);
+        let start: String = line.chars().take(head).map(clean).collect();
+        let end: String = line.chars().skip(length - tail).map(clean).collect();
+        format!("{start} … ({} characters) … {end}", length - head - tail)
+    };
+    message.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn quoted_input_neither_drives_nor_floods_the_terminal() {
+        assert_eq!(printable("a `\u{1b}[2J`\n  b"), "a `\u{fffd}[2J`\n  b");
+        let flood = printable(&format!("column 1: `{}` is not a CPU", "x".repeat(1 << 20)));
+        assert!(flood.chars().count() < 700, "{flood}");
+        assert!(flood.starts_with("column 1: `xxx") && flood.ends_with("xxx` is not a CPU"));
     }
 }

@@ -7,7 +7,6 @@ use super::subject::Subject;
 use crate::web;
 use clap::ValueEnum;
 use shootdown_spec::model::Protocol;
-use std::io::{Write, stdout};
 use std::net::SocketAddr;
 
 const DEFAULT_BIND: &str = "127.0.0.1:3000";
@@ -80,8 +79,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
              path of actions with the arrow keys. Ctrl-C stops the server.\n"
         );
         // Nobody may be listening to stdout; the page is there all the same.
-        let _ = stdout().write_all(text.as_bytes());
-        let _ = stdout().flush();
+        let _ = output::print(text);
     })?;
     Ok(ExitCode::AsPromised)
 }

@@ -3,6 +3,7 @@
 use super::Format;
 use super::error::CliError;
 use super::exit_code::ExitCode;
+use super::output;
 use super::subject::Subject;
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -15,7 +16,6 @@ use shootdown_spec::property::{Decided, PROPERTIES};
 use shootdown_spec::variant::VARIANTS;
 use shootdown_spec::workload::{GROUPS, WORKLOADS};
 use std::fmt::Write as _;
-use std::io::{Write, stdout};
 
 /// What can be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -77,14 +77,14 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         .iter()
         .map(|s| listing(*s, args))
         .collect::<Result<Vec<_>, CliError>>()?;
-    let mut out = stdout().lock();
+    let mut out = String::new();
     if args.markdown {
         match args.section {
-            Some(Section::Properties) => write!(out, "{}", properties_markdown())?,
-            Some(Section::Steps) => write!(out, "{}", steps_markdown(&args.config()?))?,
+            Some(Section::Properties) => out += &properties_markdown(),
+            Some(Section::Steps) => out += &steps_markdown(&args.config()?),
             _ => {
                 for listing in &listings {
-                    write!(out, "{}", markdown(listing))?;
+                    out += &markdown(listing);
                 }
             }
         }
@@ -98,14 +98,13 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             schema: "shootdown/list/1",
             lists: &listings,
         };
-        serde_json::to_writer_pretty(&mut out, &lists)?;
-        writeln!(out)?;
+        output::print_json(&lists)?;
     } else {
         for listing in &listings {
-            writeln!(out, "{}\n{}\n", listing.title, table(listing))?;
+            let _ = writeln!(out, "{}\n{}\n", listing.title, table(listing));
         }
     }
-    out.flush()?;
+    output::print(out)?;
     Ok(ExitCode::AsPromised)
 }
 
@@ -291,7 +290,7 @@ fn table(listing: &Listing) -> Table {
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(super::output::width() as u16)
+        .set_width(output::width() as u16)
         .set_header(&listing.columns);
     table.add_rows(&listing.rows);
     table

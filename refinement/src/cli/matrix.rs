@@ -16,7 +16,6 @@ use shootdown_spec::check::{CheckResult, check};
 use shootdown_spec::model::Protocol;
 use shootdown_spec::search::Options;
 use std::collections::HashMap;
-use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -102,21 +101,18 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     args.narrow(&mut expectations);
     let options = args.bounds.options(output::cancel_on_ctrl_c()?)?;
     let matrix = Matrix::check(expectations, &options)?;
-    let mut out = stdout().lock();
     if args.bless {
-        write!(out, "{}", matrix.blessed())?;
+        output::print(matrix.blessed())?;
     } else if args.markdown && args.claims {
-        write!(out, "{}", markdown::claims(&matrix))?;
+        output::print(markdown::claims(&matrix))?;
     } else if args.markdown {
-        write!(out, "{}", markdown::verdicts(&matrix))?;
+        output::print(markdown::verdicts(&matrix))?;
     } else if args.format == Format::Json {
         let cells: Vec<_> = matrix.checked.iter().map(CellJson::new).collect();
-        serde_json::to_writer_pretty(&mut out, &cells)?;
-        writeln!(out)?;
+        output::print_json(&cells)?;
     } else {
-        write!(out, "{}", table::text(&matrix, output::width()))?;
+        output::print(table::text(&matrix, output::width()))?;
     }
-    out.flush()?;
     let mut code = matrix.exit_code();
     // Pages tell what a whole run came to, never a part of one.
     if matrix.is_whole() {

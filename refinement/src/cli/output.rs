@@ -3,7 +3,7 @@
 use super::error::CliError;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use shootdown_spec::search::{Progress, ProgressFn};
-use std::io::{IsTerminal, stderr, stdout};
+use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -94,11 +94,56 @@ fn describe(p: &Progress) -> String {
     )
 }
 
-/// Columns of the terminal, 100 when stdout is none.
+/// Columns to write for: the terminal's, or what `COLUMNS` says when stdout is none (and the
+/// shell exports it), or 100.
 pub fn width() -> usize {
+    let asked = || std::env::var("COLUMNS").ok()?.trim().parse().ok();
     terminal_size::terminal_size()
-        .map_or(100, |(w, _)| w.0 as usize)
+        .map(|(w, _)| w.0 as usize)
+        .or_else(asked)
+        .unwrap_or(100)
         .clamp(40, 240)
+}
+
+/// Writes a result to stdout at once. A reader that has gone away (`| head -1`) has what it
+/// wanted: that is no error, and the verdict still decides the exit code.
+pub fn print(text: impl AsRef<[u8]>) -> Result<(), CliError> {
+    let mut out = stdout().lock();
+    match out.write_all(text.as_ref()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Output(e)),
+        _ => Ok(()),
+    }
+}
+
+/// [`print`], as JSON.
+pub fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
+    print(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// Breaks a paragraph between words; what follows the first line is indented.
+pub fn wrap(text: &str, width: usize, indent: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("never empty");
+        let start = line.trim().is_empty();
+        if !start && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(format!("{}{word}", " ".repeat(indent)));
+        } else {
+            *line += if line.is_empty() { "" } else { " " };
+            *line += word;
+        }
+    }
+    lines.join("\n")
+}
+
+/// `1 step`, `2 steps`: one thing, or several.
+pub fn plural(n: u64, one: &str) -> String {
+    let s = match n {
+        1 => "",
+        _ if one.ends_with("ch") => "es",
+        _ => "s",
+    };
+    format!("{} {one}{s}", count(n))
 }
 
 /// Should stdout be coloured?

@@ -12,7 +12,7 @@ use shootdown_spec::property::PROPERTIES;
 use shootdown_spec::report::{self, StepRecord, TextOptions, steps};
 use shootdown_spec::schedule::Schedule;
 use shootdown_spec::trace::{Trace, TraceError};
-use std::io::{Read, Write, stdin, stdout};
+use std::io::{self, Read, stdin};
 use std::path::Path;
 
 /// Arguments of `replay`.
@@ -69,7 +69,6 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         .filter(|p| states.iter().any(|s| p.is_violated(&protocol.config, s)))
         .map(|p| p.name)
         .collect();
-    let mut out = stdout().lock();
     match args.format {
         Format::Json => {
             let refused = refused.as_ref().map(|e| match e {
@@ -95,8 +94,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
                 violated: violated.clone(),
                 refused,
             };
-            serde_json::to_writer_pretty(&mut out, &json)?;
-            writeln!(out)?;
+            output::print_json(&json)?;
         }
         Format::Text => {
             let options = TextOptions {
@@ -104,22 +102,21 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
                 verbose: !args.brief,
                 colour: output::colour(),
             };
-            writeln!(out, "{}", super::check::header(&protocol.config))?;
-            write!(
-                out,
-                "{}",
-                report::text(&protocol, &trace, violated.first().copied(), &options)
-            )?;
-            match (&refused, violated.as_slice()) {
-                (Some(error), _) => writeln!(out, "\nthe schedule does not fit: {error}")?,
-                (None, []) => writeln!(out, "\nno property is violated on the way")?,
-                (None, violated) => {
-                    writeln!(out, "\nviolated on the way: {}", violated.join(", "))?
-                }
-            }
+            let mut text = super::check::header(&protocol.config) + "\n";
+            text += &report::text(&protocol, &trace, violated.first().copied(), &options);
+            let closing = match (&refused, violated.as_slice()) {
+                (Some(error), _) => format!("the schedule does not fit: {error}"),
+                // One run does not tell whether somebody was merely not given a turn.
+                (None, []) if trace.loops_to.is_some() => "nothing is violated in a state on the \
+                     way; whether the loop violates progress, `shootdown check` judges"
+                    .to_string(),
+                (None, []) => "no property is violated on the way".to_string(),
+                (None, violated) => format!("violated on the way: {}", violated.join(", ")),
+            };
+            text += &format!("\n{}\n", output::wrap(&closing, output::width(), 2));
+            output::print(text)?;
         }
     }
-    out.flush()?;
     let clean = refused.is_none() && violated.is_empty();
     Ok(if clean {
         ExitCode::AsPromised
@@ -156,20 +153,44 @@ fn read(argument: &str) -> Result<(String, String), CliError> {
         path: path.to_path_buf(),
         error,
     };
-    // Longer than any schedule worth replaying; keeps a mistyped device from filling memory.
-    const MOST: u64 = 16 << 20;
-    let mut text = String::new();
     if argument == "-" {
-        stdin()
-            .take(MOST)
-            .read_to_string(&mut text)
-            .map_err(failed)?;
-        return Ok(("stdin".into(), text));
+        return Ok((
+            "stdin".into(),
+            read_text(stdin(), "stdin")?.map_err(failed)?,
+        ));
     }
-    if argument.contains(';') && !path.exists() {
-        return Ok(("schedule".into(), argument.to_string()));
+    if !path.exists() {
+        return if argument.contains(';') {
+            Ok(("schedule".into(), argument.to_string()))
+        } else {
+            Err(CliError::NoSchedule(argument.to_string()))
+        };
     }
     let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(MOST).read_to_string(&mut text).map_err(failed)?;
-    Ok((argument.to_string(), text))
+    Ok((
+        argument.to_string(),
+        read_text(file, argument)?.map_err(failed)?,
+    ))
+}
+
+/// All of a reader, if it is text and of a size that a schedule may have.
+fn read_text(reader: impl Read, source_name: &str) -> Result<io::Result<String>, CliError> {
+    // Longer than any schedule worth replaying; keeps a mistyped device from filling memory.
+    const MOST: u64 = 1 << 20;
+    let mut bytes = Vec::new();
+    if let Err(error) = reader.take(MOST + 1).read_to_end(&mut bytes) {
+        return Ok(Err(error));
+    }
+    let no_text = |reason| CliError::NoText {
+        source_name: source_name.to_string(),
+        reason,
+    };
+    if bytes.len() as u64 > MOST {
+        return Err(no_text("this is longer than 1 MiB"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| no_text("this is not UTF-8"))?;
+    if text.trim().is_empty() {
+        return Err(no_text("this is empty"));
+    }
+    Ok(Ok(text))
 }

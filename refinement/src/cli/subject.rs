@@ -2,6 +2,7 @@
 
 use super::error::CliError;
 use clap::builder::PossibleValuesParser;
+use clap::value_parser;
 use shootdown_spec::config::Config;
 use shootdown_spec::design::{DESIGNS, Design, Flush, PgdLock, Ptl};
 use shootdown_spec::environment::{ENVIRONMENTS, Environment, FlushBackend};
@@ -35,13 +36,13 @@ pub struct EnvironmentArgs {
     #[arg(long, value_name = "NAME", value_parser = names(ENVIRONMENTS.iter().map(|e| e.name)))]
     pub env: Option<String>,
     /// Number of CPUs, 1 to 4 [default: 2, or what the workload needs]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value_parser!(u8).range(1..=4))]
     pub cpus: Option<u8>,
     /// Number of mms at the start, 1 to 3 [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value_parser!(u8).range(1..=3))]
     mms: Option<u8>,
     /// Operations each CPU may start, 1 to 4 [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value_parser!(u8).range(1..=4))]
     ops_per_cpu: Option<u8>,
     /// Split page-table locks [default: on]
     #[arg(long, value_parser = ["on", "off"])]

@@ -79,7 +79,8 @@ impl Status {
         status.to_string().into_bytes()
     }
 
-    /// Puts our verdicts where the Explorer has its own in an answer of `/.states`.
+    /// Puts our verdicts where the Explorer has its own in an answer of `/.states`, and the
+    /// statement a step executes where it says only whose step it is.
     pub(super) fn annotate(&self, body: &[u8]) -> Vec<u8> {
         let Ok(Value::Array(mut views)) = serde_json::from_slice::<Value>(body) else {
             return body.to_vec();
@@ -88,6 +89,9 @@ impl Status {
         for view in &mut views {
             if view.get("properties").is_some() {
                 view["properties"] = properties.clone();
+            }
+            if let Some(statement) = view["outcome"].as_str().and_then(statement) {
+                view["action"] = statement.into();
             }
         }
         Value::Array(views).to_string().into_bytes()
@@ -99,15 +103,29 @@ fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(|e| e.into_inner())
 }
 
+/// `CPU0: spin_lock(pgt_lock)` of an outcome that starts
+/// `CPU0 steps: spin_lock(pgt_lock)  /* … */`.
+fn statement(outcome: &str) -> Option<String> {
+    let (cpu, source) = outcome.lines().next()?.split_once(" steps: ")?;
+    let source = source.split("  /*").next().unwrap_or(source);
+    Some(format!("{cpu}: {source}"))
+}
+
 /// Expectation, name with verdict, and the path to the counterexample, as the page wants them.
 fn properties(shared: &Shared) -> Value {
     let rows = PROPERTIES.iter().enumerate().map(|(i, p)| {
         let verdict = shared.result.as_ref().map(|r| r.properties[i].verdict);
-        let name = match verdict {
-            Some(v @ (Verdict::Vacuous | Verdict::Incomplete)) => format!("{} ({v})", p.name),
-            _ => p.name.to_string(),
-        };
-        json!(["Always", name, shared.paths.get(i).cloned().flatten()])
+        match verdict {
+            // The page knows no third verdict: "Example not found: Sometimes …" is what it is.
+            Some(Verdict::Vacuous) => {
+                json!([
+                    "Sometimes",
+                    format!("a witness of {}: vacuous", p.name),
+                    null
+                ])
+            }
+            _ => json!(["Always", p.name, shared.paths.get(i).cloned().flatten()]),
+        }
     });
     rows.collect()
 }

@@ -91,7 +91,7 @@ pub(super) fn text(matrix: &Matrix, width: usize) -> String {
     if !matrix.expectations.claim.is_empty() {
         let _ = writeln!(text, "Claims\n\n{}\n", claims(matrix, width));
     }
-    let _ = writeln!(text, "{}\n", legend());
+    let _ = writeln!(text, "{}\n", output::wrap(&legend(), width, 0));
     for checked in matrix.checked.iter().filter(|c| !c.differences.is_empty()) {
         let _ = writeln!(text, "UNEXPECTED: {}", checked.cell.command());
         for d in &checked.differences {
@@ -110,7 +110,7 @@ pub(super) fn text(matrix: &Matrix, width: usize) -> String {
             .unwrap_or_default();
         let _ = writeln!(text, "INCOMPLETE ({why}): {}", checked.cell.command());
     }
-    text + &closing(matrix)
+    text + &output::wrap(&closing(matrix), width, 2) + "\n"
 }
 
 fn closing(matrix: &Matrix) -> String {
@@ -134,9 +134,9 @@ fn closing(matrix: &Matrix) -> String {
         .count();
     let incomplete = matrix.checked.iter().filter(|c| !c.result.complete).count();
     let mut text = format!(
-        "{} cells in {:.1} s: {} states, {} transitions; {} verdicts vacuous as expected; \
-         {unexpected} cells not as expected",
-        matrix.checked.len(),
+        "{} in {:.1} s: {} states, {} transitions; {} verdicts vacuous as expected; \
+         {} not as expected",
+        output::plural(matrix.checked.len() as u64, "cell"),
         matrix.elapsed.as_secs_f64(),
         output::count(states),
         output::count(transitions),
@@ -146,11 +146,12 @@ fn closing(matrix: &Matrix) -> String {
             .filter(|c| c.differences.is_empty())
             .map(vacuous)
             .sum::<usize>(),
+        output::plural(unexpected as u64, "cell"),
     );
     if incomplete + matrix.not_run > 0 {
         let _ = write!(text, "; {incomplete} cut off, {} not run", matrix.not_run);
     }
-    text + "\n"
+    text
 }
 
 fn grid(matrix: &Matrix, width: usize) -> Table {
