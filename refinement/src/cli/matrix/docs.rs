@@ -4,11 +4,13 @@ use super::table::{grid_axes, summary};
 use super::{Matrix, markdown};
 use crate::cli::error::CliError;
 use crate::cli::list;
+use shootdown_spec::report::{self, TextOptions};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const BEGIN: &str = "<!-- verdicts:begin -->\n";
-const END: &str = "<!-- verdicts:end -->";
+/// Parts of the README that are made anew: what stands between two markers.
+type Part = (&'static str, fn(&Matrix) -> String);
+const PARTS: &[Part] = &[("verdicts", table), ("run", seeds_deadlock)];
 
 /// Every generated text with the file it belongs to, below the root of the tree.
 fn pages(matrix: &Matrix, root: &Path) -> Result<Vec<(PathBuf, String)>, CliError> {
@@ -19,7 +21,7 @@ fn pages(matrix: &Matrix, root: &Path) -> Result<Vec<(PathBuf, String)>, CliErro
         (root.join("docs/claims.md"), markdown::claims(matrix)),
         (root.join("docs/properties.md"), properties),
         (root.join("docs/kernel-map.md"), kernel_map),
-        (readme.clone(), with_table(&read(&readme)?, matrix)),
+        (readme.clone(), with_parts(&read(&readme)?, matrix)),
     ])
 }
 
@@ -31,18 +33,37 @@ fn read(path: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(path).map_err(failed)
 }
 
-/// The README with its table between the markers made anew.
-fn with_table(readme: &str, matrix: &Matrix) -> String {
-    let parts = readme.split_once(BEGIN).and_then(|(head, rest)| {
-        let (_, tail) = rest.split_once(END)?;
-        Some((head, tail))
-    });
-    match parts {
-        Some((head, tail)) => format!("{head}{BEGIN}{}{END}{tail}", table(matrix)),
-        // Without markers there is no table to keep.
-        None => readme.to_string(),
-    }
+/// The README with its generated parts made anew.
+fn with_parts(readme: &str, matrix: &Matrix) -> String {
+    PARTS.iter().fold(readme.to_string(), |text, (name, make)| {
+        let (begin, end) = (
+            format!("<!-- {name}:begin -->\n"),
+            format!("<!-- {name}:end -->"),
+        );
+        let parts = text.split_once(&begin).and_then(|(head, rest)| {
+            let (_, tail) = rest.split_once(&end)?;
+            Some(format!("{head}{begin}{}{end}{tail}", make(matrix)))
+        });
+        // Without markers there is nothing to keep fresh.
+        parts.unwrap_or(text)
+    })
 }
+
+/// The deadlock of 2011 as `check` prints it.
+fn seeds_deadlock(matrix: &Matrix) -> String {
+    let run = matrix.checked.iter().find_map(|c| {
+        let told = c.claim.as_deref() == Some("C2");
+        let run = c.result.property("no_deadlock")?.counterexample.as_ref()?;
+        told.then(|| report::text(&c.protocol, &run.trace, Some("no_deadlock"), &OPTIONS))
+    });
+    format!("```text\n{}\n```\n", run.unwrap_or_default().trim_end())
+}
+
+const OPTIONS: TextOptions = TextOptions {
+    width: 100,
+    verbose: false,
+    colour: false,
+};
 
 fn table(matrix: &Matrix) -> String {
     let (designs, environments) = grid_axes(matrix);
