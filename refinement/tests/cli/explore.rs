@@ -277,7 +277,7 @@ fn the_deadlock_is_one_click_away() {
             .as_array()
             .expect("a list")
             .iter()
-            .find(|c| c["actionIndex"].to_string() == indices[n])
+            .find(|c| c["actionIndex"].as_u64() == indices[n].parse().ok())
             .expect("the index is one of the choices");
         steps.push(chosen.clone());
     }

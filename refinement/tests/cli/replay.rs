@@ -72,6 +72,22 @@ fn a_schedule_that_violates_nothing_succeeds() {
 }
 
 #[test]
+fn a_loop_is_replayed_and_not_called_clean() {
+    // CPU0 tries pgt_lock again and again, interrupts off; CPU1 awaits its acknowledgement.
+    let lasso = "v2.6.37;cpus=2,mms=1;workload=aging;variants=trylock-retry;start=mm0,mm0;\
+                 1:page_referenced_one_huge@mm0 1*4 0:vmalloc_sync_all 0*2 [ 0*4 ];";
+    let ran = replay(lasso);
+    assert!(!ran.out.contains("no property is violated"), "{}", ran.out);
+    ran.prints(&["whether the loop violates progress, `shootdown check` judges"]);
+    // One step less, and it does not come round.
+    let open = lasso.replace("[ 0*4 ]", "[ 0*3 ]");
+    let ran = replay(&open)
+        .exits(1)
+        .prints(&["the loop does not close", "before step 9"]);
+    assert!(!ran.out.contains("for ever"), "{}", ran.out);
+}
+
+#[test]
 fn on_another_design_it_stops_where_the_guard_is_false() {
     // v2.6.37 takes pgd_lock with interrupts off: step 11 is the IPI that cannot be taken.
     let ran = run_with(&["replay", ACKNOWLEDGED, "--design", "v2.6.37"]).exits(1);
