@@ -2,7 +2,6 @@
 
 use crate::{Ran, run, shootdown};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
 const SEED: &str =
@@ -163,31 +162,35 @@ fn json_of_a_cut_off_run_says_so() {
     }
 }
 
-/// Reads one line of a long output and closes the pipe.
-fn head_1(arguments: &str) -> (Option<i32>, String) {
-    let mut child = std::process::Command::new(shootdown().get_program())
+/// Runs it with a stdout that nobody reads any more: every write fails, as behind `| head -1`
+/// once `head` is gone.
+fn unread(arguments: &str) -> (Option<i32>, String) {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = std::process::Command::new(shootdown().get_program())
         .args(arguments.split(' '))
-        .stdout(Stdio::piped())
+        .stdout(writer)
         .stderr(Stdio::piped())
-        .spawn()
+        .output()
         .expect("it runs");
-    let mut line = String::new();
-    let mut out = BufReader::with_capacity(16, child.stdout.take().expect("piped"));
-    out.read_line(&mut line).expect("a line");
-    drop(out);
-    let mut err = String::new();
-    let mut stderr = child.stderr.take().expect("piped");
-    stderr.read_to_string(&mut err).expect("text");
-    (child.wait().expect("it ends").code(), err)
+    let err = String::from_utf8(output.stderr).expect("text");
+    (output.status.code(), err)
 }
 
 #[test]
 fn a_reader_that_goes_away_changes_neither_verdict_nor_stderr() {
-    assert_eq!(head_1("man"), (Some(0), String::new()));
-    assert_eq!(head_1("list --format json"), (Some(0), String::new()));
-    // 200 kB: more than a pipe holds, so that writing does fail.
-    assert_eq!(
-        head_1(&format!("{SEED} --format json")),
-        (Some(1), String::new())
-    );
+    for arguments in [
+        "man",
+        "completions bash",
+        "list",
+        "list properties --markdown",
+        "--help",
+    ] {
+        assert_eq!(unread(arguments), (Some(0), String::new()), "{arguments}");
+    }
+    for arguments in [SEED.to_string(), format!("{SEED} --format json")] {
+        assert_eq!(unread(&arguments), (Some(1), String::new()), "{arguments}");
+    }
+    let explore = unread("explore --seconds 1 --bind 127.0.0.1:0");
+    assert_eq!(explore, (Some(0), String::new()));
 }
