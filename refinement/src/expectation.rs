@@ -230,6 +230,74 @@ mod tests {
     use super::*;
     use shootdown_spec::property::Property;
 
+    /// A small cell, what it came to, and the cell that expects just that.
+    fn observed() -> (Cell, CheckResult) {
+        let cell = Cell {
+            design: "v2.6.37".into(),
+            env: "nosplit".into(),
+            workload: "aging".into(),
+            ..Cell::default()
+        };
+        let protocol = shootdown_spec::model::Protocol::new(cell.config().expect("it makes sense"));
+        let options = shootdown_spec::search::Options::default();
+        let result = shootdown_spec::check::check(&protocol, &options);
+        (cell.observed(&result), result)
+    }
+
+    fn whats(cell: &Cell, result: &CheckResult) -> Vec<String> {
+        let differences = cell.differences(result);
+        differences.into_iter().map(|d| d.what).collect()
+    }
+
+    #[test]
+    fn a_right_expectation_has_no_difference() {
+        let (cell, result) = observed();
+        assert!(cell.violated.iter().any(|p| p == "no_deadlock"));
+        assert!(!cell.vacuous.is_empty());
+        assert_eq!(cell.differences(&result), []);
+    }
+
+    #[test]
+    fn every_wrong_expectation_is_a_difference() {
+        let (right, result) = observed();
+        // A violation nobody expected.
+        let mut wrong = right.clone();
+        wrong.violated.retain(|p| p != "no_deadlock");
+        assert_eq!(whats(&wrong, &result), ["no_deadlock"]);
+        // An unexpected pass.
+        let mut wrong = right.clone();
+        wrong.violated.push("mutual_exclusion".into());
+        assert_eq!(whats(&wrong, &result), ["mutual_exclusion"]);
+        assert_eq!(wrong.differences(&result)[0].observed, "holds");
+        // Vacuous where it was expected to hold, and the reverse.
+        let mut wrong = right.clone();
+        let vacuous = wrong.vacuous.remove(0);
+        assert_eq!(whats(&wrong, &result), [vacuous]);
+        let mut wrong = right.clone();
+        wrong.vacuous.push("lock_order".into());
+        assert_eq!(whats(&wrong, &result), ["lock_order"]);
+        // Another number of states.
+        let mut wrong = right;
+        wrong.states += 1;
+        assert_eq!(whats(&wrong, &result), ["states"]);
+    }
+
+    #[test]
+    fn a_cut_off_result_differs_only_where_it_contradicts() {
+        let (right, mut result) = observed();
+        result.complete = false;
+        for p in &mut result.properties {
+            if p.verdict != Verdict::Violated {
+                p.verdict = Verdict::Incomplete;
+            }
+        }
+        let mut cell = right.clone();
+        cell.states = 0;
+        assert_eq!(cell.differences(&result), []);
+        cell.violated.clear();
+        assert_eq!(whats(&cell, &result), right.violated);
+    }
+
     #[test]
     fn every_cell_of_the_file_makes_sense() {
         let expectations = Expectations::load();

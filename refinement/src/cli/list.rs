@@ -101,7 +101,12 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         output::print_json(&lists)?;
     } else {
         for listing in &listings {
-            let _ = writeln!(out, "{}\n{}\n", listing.title, table(listing));
+            let _ = writeln!(
+                out,
+                "{}\n{}\n",
+                output::wrap(listing.title, output::width(), 2),
+                table(listing)
+            );
         }
     }
     output::print(out)?;

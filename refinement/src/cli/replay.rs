@@ -37,6 +37,9 @@ struct ReplayJson {
     design: String,
     steps: Vec<StepRecord>,
     violated: Vec<&'static str>,
+    /// Whether a loop that was written comes back to where it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loop_closes: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<RefusedJson>,
 }
@@ -62,8 +65,13 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     };
     let protocol = Protocol::new(config);
 
-    let (trace, refused) = longest_prefix(&protocol, &schedule.trace);
+    let (mut trace, refused) = longest_prefix(&protocol, &schedule.trace);
     let states = trace.states(&protocol).unwrap_or_default();
+    // A loop that does not come back to where it began is none.
+    let open = trace
+        .loops_to
+        .filter(|&i| states.get(i) != states.last())
+        .inspect(|_| trace.loops_to = None);
     let violated: Vec<&'static str> = PROPERTIES
         .iter()
         .filter(|p| states.iter().any(|s| p.is_violated(&protocol.config, s)))
@@ -92,6 +100,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
                 design: protocol.config.design.to_string(),
                 steps: steps(&protocol, &trace, violated.first().copied()).unwrap_or_default(),
                 violated: violated.clone(),
+                loop_closes: (open.is_some() || trace.loops_to.is_some()).then_some(open.is_none()),
                 refused,
             };
             output::print_json(&json)?;
@@ -104,20 +113,28 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             };
             let mut text = super::check::header(&protocol.config) + "\n";
             text += &report::text(&protocol, &trace, violated.first().copied(), &options);
-            let closing = match (&refused, violated.as_slice()) {
+            let mut closing = match (&refused, violated.as_slice()) {
                 (Some(error), _) => format!("the schedule does not fit: {error}"),
-                // One run does not tell whether somebody was merely not given a turn.
-                (None, []) if trace.loops_to.is_some() => "nothing is violated in a state on the \
-                     way; whether the loop violates progress, `shootdown check` judges"
-                    .to_string(),
+                (None, []) if open.is_some() || trace.loops_to.is_some() => {
+                    "nothing is violated in a state on the way".to_string()
+                }
                 (None, []) => "no property is violated on the way".to_string(),
                 (None, violated) => format!("violated on the way: {}", violated.join(", ")),
             };
+            if let Some(i) = open {
+                closing += &format!(
+                    "; the loop does not close: after the last step things are not as before step {}",
+                    i + 1
+                );
+            } else if trace.loops_to.is_some() {
+                // One run does not tell whether somebody was merely not given a turn.
+                closing += "; whether the loop violates progress, `shootdown check` judges";
+            }
             text += &format!("\n{}\n", output::wrap(&closing, output::width(), 2));
             output::print(text)?;
         }
     }
-    let clean = refused.is_none() && violated.is_empty();
+    let clean = refused.is_none() && open.is_none() && violated.is_empty();
     Ok(if clean {
         ExitCode::AsPromised
     } else {

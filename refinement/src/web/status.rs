@@ -90,11 +90,28 @@ impl Status {
             if view.get("properties").is_some() {
                 view["properties"] = properties.clone();
             }
+            // Only an initial state has no action.
+            if view.get("action").is_none()
+                && let Some(start) = self.start_of(&view["actionIndex"])
+            {
+                view["action"] = start.into();
+            }
             if let Some(statement) = view["outcome"].as_str().and_then(statement) {
                 view["action"] = statement.into();
             }
         }
         Value::Array(views).to_string().into_bytes()
+    }
+}
+
+impl Status {
+    /// `start: CPU0 on mm0, CPU1 on none` of an initial state.
+    fn start_of(&self, index: &Value) -> Option<String> {
+        let config = &self.protocol.config;
+        let start = config.starts().get(index.as_u64()? as usize)?;
+        let cpus = start.iter().take(config.cpus()).enumerate();
+        let cpus: Vec<_> = cpus.map(|(cpu, mm)| format!("CPU{cpu} on {mm}")).collect();
+        Some(format!("start: {}", cpus.join(", ")))
     }
 }
 

@@ -42,8 +42,15 @@ pub(super) fn summary(checked: &Checked) -> String {
         .filter(|n| **n != "progress" || !violated.contains(&"no_deadlock"))
         .map(|n| short(n))
         .collect();
+    let vacuous = |name| {
+        let property = checked.result.property(name);
+        property.is_some_and(|p| p.verdict == Verdict::Vacuous)
+    };
     let mut text = if !words.is_empty() {
         words.join(" ")
+    } else if checked.result.complete && vacuous("no_deadlock") {
+        // Nobody waited at all: that is not what a reader takes "holds" for.
+        "holds, but deadlock vacuous".into()
     } else if checked.result.complete {
         "holds".into()
     } else {
