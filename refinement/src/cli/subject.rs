@@ -39,10 +39,10 @@ pub struct EnvironmentArgs {
     pub cpus: Option<u8>,
     /// Number of mms at the start, 1 to 3 [default: 1]
     #[arg(long, value_name = "N")]
-    mms: Option<u8>,
+    pub mms: Option<u8>,
     /// Operations each CPU may start, 1 to 4 [default: 1]
     #[arg(long, value_name = "N")]
-    ops_per_cpu: Option<u8>,
+    pub ops_per_cpu: Option<u8>,
     /// Split page-table locks [default: on]
     #[arg(long, value_parser = ["on", "off"])]
     split_ptlocks: Option<String>,
