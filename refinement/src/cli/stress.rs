@@ -25,8 +25,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const EXIT_CODES: &str = "\
-CPUs are threads, 1 to 8 of them, interrupts are signals; mms are 1 to 7 [default: 3], and every
-CPU runs any of the workload's programs, over and over: at most --ops-per-cpu of them, if given.
+CPUs are threads, interrupts are signals. Every CPU runs any of the workload's programs, over and
+over, on mms chosen by chance.
 
 Exit codes:
   0  the time is over (or every CPU has had its operations), and nothing bad happened
@@ -38,7 +38,12 @@ Exit codes:
 
 /// Arguments of `stress`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(
+    after_help = EXIT_CODES,
+    mut_arg("cpus", |a| a.help("Number of CPUs, 1 to 8 [default: 2]")),
+    mut_arg("mms", |a| a.help("Number of mms at the start, 1 to 7 [default: 3]")),
+    mut_arg("ops_per_cpu", |a| a.help("Stop after so many operations on each CPU, 1 to 255 [default: no limit]")),
+)]
 pub struct Args {
     #[command(flatten, next_help_heading = "Design")]
     design: DesignArgs,
@@ -59,7 +64,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Run")]
     record: Option<PathBuf>,
     /// How interrupts are turned off: a flag the handler looks at, or the signal mask
-    #[arg(long, value_enum, default_value_t, value_name = "MODE", help_heading = "Run")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "MODE",
+        help_heading = "Run"
+    )]
     irq_mode: IrqModeArg,
     /// Where the random choices start; threads still interleave as they like
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Run")]
@@ -179,9 +190,12 @@ impl Args {
             return Err(ConfigError::XenNeedsHypercall.into());
         }
         if given.ops_per_cpu == Some(0) {
-            return Err(CliError::Stress("--ops-per-cpu must be at least 1".into()));
+            return Err(CliError::Stress("--ops-per-cpu must be 1 to 255".into()));
         }
-        let programs = programs(&Workload::parse(&self.workload, &environment)?, &environment)?;
+        let programs = programs(
+            &Workload::parse(&self.workload, &environment)?,
+            &environment,
+        )?;
         let per_cpu = given.ops_per_cpu.map(u64::from);
         Ok(Plan {
             design,
@@ -413,7 +427,12 @@ impl<'a> StressJson<'a> {
             ipis: outcome.ipis,
             ipi_latency_ns: outcome
                 .ipi_latency_ns
-                .map(|[p50, p90, p99, p999]| LatencyJson { p50, p90, p99, p999 }),
+                .map(|[p50, p90, p99, p999]| LatencyJson {
+                    p50,
+                    p90,
+                    p99,
+                    p999,
+                }),
             recording: outcome.recording.as_ref(),
         }
     }

@@ -124,7 +124,11 @@ mod tests {
                         flush: flush.1,
                     });
                     assert_eq!(
-                        [mapped.pgd_lock.name(), mapped.ptl.name(), mapped.flush.name()],
+                        [
+                            mapped.pgd_lock.name(),
+                            mapped.ptl.name(),
+                            mapped.flush.name()
+                        ],
                         [pgd_lock.0, ptl.0, flush.0]
                     );
                 }
