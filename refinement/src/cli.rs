@@ -11,6 +11,7 @@ pub mod list;
 pub mod matrix;
 pub mod output;
 pub mod replay;
+pub mod stress;
 pub mod subject;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -50,6 +51,8 @@ enum Command {
     Matrix(matrix::Args),
     /// Replay a printed schedule step by step
     Replay(replay::Args),
+    /// The implementation on real threads; a watchdog explains a hang
+    Stress(stress::Args),
     /// Designs, environments, programs, properties, workloads and deviations
     List(list::Args),
     /// Print a completion script for a shell
@@ -76,6 +79,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Matrix(args)) => matrix::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
+        Some(Command::Stress(args)) => stress::run(&args),
         Some(Command::List(args)) => list::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Man) => completions::man(),

@@ -6,6 +6,7 @@
 
 mod cli;
 mod expectation;
+mod map;
 mod web;
 
 use clap::Parser;

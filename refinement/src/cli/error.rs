@@ -1,6 +1,7 @@
 //! Everything that can go wrong outside the model, with what to do about it.
 
 use super::exit_code::ExitCode;
+use shootdown_impl::host::stress::StressError;
 use shootdown_spec::config::ConfigError;
 use shootdown_spec::schedule::ScheduleError;
 use shootdown_spec::workload::WorkloadError;
@@ -20,6 +21,12 @@ pub enum CliError {
         "--workload: {0}\n  `shootdown list workloads` and `shootdown list programs` show the names"
     )]
     Workload(#[from] WorkloadError),
+    /// What the checker can do and real threads cannot.
+    #[error("{0}\n  `shootdown stress --help` has the bounds")]
+    Stress(String),
+    /// The implementation could not be run.
+    #[error("{0}")]
+    StressRun(#[from] StressError),
     /// A schedule that cannot be read.
     #[error("{source_name}: {error}")]
     Schedule {
@@ -99,6 +106,7 @@ impl CliError {
         eprintln!("error: {}", printable(&self.to_string()));
         match self {
             CliError::Signal(_) | CliError::Json(_) | CliError::Output(_) => ExitCode::Internal,
+            CliError::StressRun(StressError::Thread(_)) => ExitCode::Internal,
             _ => ExitCode::Usage,
         }
     }

@@ -5,6 +5,7 @@ use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output;
 use super::subject::Subject;
+use crate::map;
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -366,6 +367,9 @@ fn steps_markdown(config: &Config) -> String {
             program.id.name(),
             capital(program.id.info().about)
         );
+        if let Some(implemented) = map::config::implemented(program.id) {
+            let _ = write!(text, "Implementation: `{}`.\n\n", implemented.file);
+        }
         text += "| step | kernel function | statement | abstract step |\n|---|---|---|---|\n";
         for (i, line) in program
             .lines

@@ -40,10 +40,10 @@ pub struct EnvironmentArgs {
     pub cpus: Option<u8>,
     /// Number of mms at the start, 1 to 3 [default: 1]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value_parser!(u8).range(1..=3))]
-    mms: Option<u8>,
+    pub mms: Option<u8>,
     /// Operations each CPU may start, 1 to 4 [default: 1]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value_parser!(u8).range(1..=4))]
-    ops_per_cpu: Option<u8>,
+    pub ops_per_cpu: Option<u8>,
     /// Split page-table locks [default: on]
     #[arg(long, value_parser = ["on", "off"])]
     split_ptlocks: Option<String>,
