@@ -454,13 +454,12 @@ impl<C: Code, O: Observer> Machine for HostCpu<'_, C, O> {
             let Some(target) = self.host.cpus.get(target.index()) else {
                 continue;
             };
-            for slot in Slot::ALL.into_iter().filter(|&s| scope.covers(s)) {
-                // Only what belongs to the mm: the target may be switching.
-                let _ = target.tlb[slot as usize].fetch_update(SeqCst, SeqCst, |word| {
-                    Translation::unpack(word)
-                        .is_some_and(|t| t.mm == mm)
-                        .then_some(0)
-                });
+            // As the hypervisor, which stops the virtual CPU to flush it: whatever its hardware was
+            // in the middle of, with a translation from before in hand, must be over.
+            target.drop_translations(mm, scope);
+            if !core::ptr::eq(target, self.me()) {
+                self.spin(0, || !target.in_hardware.load(SeqCst));
+                target.drop_translations(mm, scope);
             }
         }
     }

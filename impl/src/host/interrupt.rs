@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::compiler_fence;
 use std::thread_local;
 
@@ -257,11 +257,13 @@ fn open<T: OnCpu>(cpu: &T) {
 #[inline]
 pub(super) fn uninterrupted<T: OnCpu, R>(cpu: &T, action: impl FnOnce() -> R) -> R {
     let me = per_cpu(cpu);
-    me.in_hardware.store(true, Relaxed);
+    // Sequentially consistent for a hypercall's sake: it clears a translation and then looks here,
+    // while this CPU announces itself and then looks at the translation; one must see the other.
+    me.in_hardware.store(true, SeqCst);
     compiler_fence(SeqCst);
     let result = action();
     compiler_fence(SeqCst);
-    me.in_hardware.store(false, Relaxed);
+    me.in_hardware.store(false, Release);
     compiler_fence(SeqCst);
     if me.deferred.load(Relaxed) && !me.irqs_off.load(Relaxed) {
         open(cpu);

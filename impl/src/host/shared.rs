@@ -12,7 +12,7 @@ use crate::id::{CpuId, FrameId, MmId, NR_CPUS, NR_FRAMES, NR_MMS};
 use crate::kernel::{Kernel, Loc, compound_frame, small_frame};
 use crate::mm::Life;
 use crate::page_table::Entry;
-use crate::tlb::{Slot, TlbState};
+use crate::tlb::{Scope, Slot, TlbState};
 
 /// One CPU as others may see it.
 #[repr(align(128))]
@@ -48,6 +48,19 @@ pub(super) struct PerCpu {
     pub ops: AtomicU64,
     /// Flush IPIs sent.
     pub ipis: AtomicU64,
+}
+
+impl PerCpu {
+    /// Drops the translations of one mm from this CPU's TLB, and only those: the CPU may be switching.
+    pub fn drop_translations(&self, mm: MmId, scope: Scope) {
+        for slot in Slot::ALL.into_iter().filter(|&s| scope.covers(s)) {
+            let _ = self.tlb[slot as usize].fetch_update(SeqCst, SeqCst, |word| {
+                Translation::unpack(word)
+                    .is_some_and(|t| t.mm == mm)
+                    .then_some(0)
+            });
+        }
+    }
 }
 
 /// [`PerCpu::want`] while awaiting acknowledgements.
