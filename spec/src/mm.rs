@@ -9,6 +9,7 @@ use crate::id::{CpuId, CpuSet};
 use crate::program::{Entry, ProgramId};
 use crate::variant::{Variant, VariantSet};
 use serde::Serialize;
+use std::fmt;
 use zerocopy::{Immutable, IntoBytes};
 
 /// How far an mm's life has come.
@@ -29,7 +30,7 @@ pub enum Life {
 }
 
 /// A user entry, as the bits that matter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, IntoBytes, Immutable)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct UserEntry {
     /// `_PAGE_PRESENT`.
@@ -56,7 +57,7 @@ impl UserEntry {
 }
 
 /// The frame an entry maps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, IntoBytes, Immutable)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct Frame {
     /// References: one of the mapping, one of each fast-GUP user.
@@ -68,7 +69,7 @@ pub struct Frame {
 }
 
 /// One mm slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, IntoBytes, Immutable)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct Mm {
     /// How far its life has come.
@@ -424,5 +425,70 @@ impl Mm {
             }
             _ => unreachable!("{request:?} does not touch user entries"),
         }
+    }
+}
+
+impl fmt::Debug for UserEntry {
+    /// The bits that are set, `-` for none: P A D S(plitting) T(able).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = [
+            (self.present, "P"),
+            (self.accessed, "A"),
+            (self.dirty, "D"),
+            (self.splitting, "S"),
+            (self.table, "T"),
+        ];
+        let set: String = bits.iter().filter(|b| b.0).map(|b| b.1).collect();
+        f.write_str(if set.is_empty() { "-" } else { &set })
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} refs", self.refs)?;
+        if self.freed {
+            write!(f, " FREED")?;
+        }
+        if self.split {
+            write!(f, " split")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Mm {
+    /// One line: what differs from rest.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cpus = |set: CpuSet| set.iter().map(|c| c.0).collect::<Vec<_>>();
+        write!(
+            f,
+            "{:?} cpumask={:?} active={:?} named={} kernel_entry={}",
+            self.life,
+            cpus(self.cpumask),
+            cpus(self.active),
+            self.named,
+            self.kernel_entry as u8,
+        )?;
+        for entry in Entry::ALL {
+            write!(
+                f,
+                " {entry}={:?} ({:?})",
+                self.entry(entry),
+                self.frame(entry)
+            )?;
+        }
+        if self.pending != 0 {
+            write!(f, " pending={}", self.pending)?;
+        }
+        let marks = [
+            (self.pinned, "pinned"),
+            (self.pinning, "pinning"),
+            (self.zapping, "zapping"),
+            (self.splitting != 0, "splitting"),
+        ];
+        for (_, name) in marks.iter().filter(|m| m.0) {
+            write!(f, " {name}")?;
+        }
+        Ok(())
     }
 }
