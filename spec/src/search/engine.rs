@@ -19,15 +19,16 @@ use super::workers::Workers;
 use super::{Options, Progress};
 
 /// States expanded between two merges: an eighth of the level within these bounds. A merge costs a few dozen
-/// microseconds of waiting, and the more candidates it has for a shard, the more of them share its cache lines; but
+/// microseconds of waiting, and the more proposals it has for a shard, the more of them share its cache lines; but
 /// they have to be stored. Nothing here may depend on the thread count, or a bound on states or memory would cut a run
 /// elsewhere.
 const BATCH: Range<u32> = 16 * 1024..128 * 1024;
 /// States expanded in one go when a bound on states is about to be reached.
 const LAST_BATCH: u32 = 4096;
 
-/// States expanded by one thread at a time.
-const CHUNK: u32 = 512;
+/// States expanded by one thread at a time: an eighth of the batch within these bounds. The larger, the fewer states
+/// are proposed twice (see `chunk`).
+const CHUNK: Range<u32> = 256..2048;
 
 /// A batch this small is not worth a second thread.
 const SMALL_BATCH: u32 = 1024;
@@ -149,13 +150,14 @@ where
         {
             return Err(Stop::MaxStates);
         }
-        let count = (range.end - range.start).div_ceil(CHUNK);
+        let size = ((range.end - range.start) / 8).clamp(CHUNK.start, CHUNK.end);
+        let count = (range.end - range.start).div_ceil(size);
         for i in 0..count {
             if self.chunks.len() == i as usize {
                 self.chunks.push(Chunk::default());
             }
-            let from = range.start + i * CHUNK;
-            self.chunks[i as usize].reset(from..range.end.min(from + CHUNK));
+            let from = range.start + i * size;
+            self.chunks[i as usize].reset(from..range.end.min(from + size));
         }
         let worthwhile = range.end - range.start > SMALL_BATCH;
         let (model, clock) = (self.model, &self.clock);
@@ -242,13 +244,15 @@ where
         let mut level = std::mem::replace(&mut self.next, Frontier::empty());
         self.frontier_bytes = 0;
         let worthwhile = level.len > SMALL_BATCH;
+        let keep_numbers = self.graph.is_some();
         let shards = &self.shards;
         self.workers
             .each(&mut level.segments, worthwhile, |_, segment| {
                 merge::settle(segment, shards)
             });
-        self.workers
-            .each(&mut self.shards, worthwhile, |_, shard| shard.settle());
+        self.workers.each(&mut self.shards, worthwhile, |_, shard| {
+            shard.settle(keep_numbers)
+        });
 
         let mut arrivals = 0;
         let mut kept = Vec::with_capacity(level.segments.len());
@@ -310,16 +314,16 @@ where
         let chunks = &self.chunks[..count];
         let tables: u64 = (0..SHARDS)
             .map(|s| {
-                // Each candidate may be new; growing early by a batch at most is the price of not overshooting.
-                let candidates = chunks.iter().map(|c| c.of_shard(s).len()).sum();
-                self.shards[s].table.bytes_after(candidates) + self.shards[s].level_bytes()
+                // Each proposal may be new; growing early by a batch at most is the price of not overshooting.
+                let proposals = chunks.iter().map(|c| c.of_shard(s).len()).sum();
+                self.shards[s].table.bytes_after(proposals) + self.shards[s].level_bytes()
             })
             .sum();
         let buffers: u64 = self.chunks.iter().map(Chunk::bytes).sum();
         let graph = self.graph.as_ref().map_or(0, |graph| {
-            let transitions = chunks.iter().map(|c| c.candidates.len()).sum();
+            let transitions = chunks.iter().map(|c| c.offers.len()).sum();
             let expanded = chunks.iter().map(|c| c.degrees.len()).sum();
-            let new = chunks.iter().map(|c| c.candidates.len()).sum();
+            let new = chunks.iter().map(Chunk::proposed).sum();
             graph.bytes_after(transitions, expanded, new)
         });
         // What the end of the level will add: an origin and mostly one arrival a state.

@@ -1,9 +1,9 @@
-//! Merging a batch: which candidates are new, what number they get, and the best way to each.
+//! Merging a batch: which proposals are new, what number they get, and the best way to each.
 //!
 //! Three passes, each parallel without anything shared and written at once:
 //!
-//! 1. [`MergeShard::merge`], a thread per shard: candidates in canonical order (chunk by chunk, as they were found);
-//!    the first occurrence of a fingerprint wins, every occurrence is offered to the dynamic programme.
+//! 1. [`MergeShard::merge`], a thread per shard: proposals in canonical order (chunk by chunk, as they were found);
+//!    the first occurrence of a fingerprint wins, every way there is offered to the dynamic programme.
 //! 2. [`number`], a thread per chunk: winners get consecutive numbers, are observed and move to the next frontier.
 //! 3. [`resolve`], a thread per chunk, only if the graph is kept: targets of edges become numbers.
 //!
@@ -14,10 +14,13 @@
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, END};
 use super::frontier::Segment;
 use super::route::{Best, Origin, Spill};
 use super::table::{SHARDS, Shard, Slot, shard_of};
+
+/// Look-ups whose cache lines are fetched side by side.
+const TOUCH: usize = 64;
 
 /// A state of the level being built.
 pub(super) struct FreshState {
@@ -43,8 +46,8 @@ impl Fresh {
     }
 }
 
-/// What a shard says about a candidate: the number in the table (provisional for a state of the level being built),
-/// and whether the candidate is the first to reach it.
+/// What a shard says about a proposal: the number in the table (provisional for a state of the level being built),
+/// and whether the proposal is the first to reach it.
 #[derive(Clone, Copy)]
 pub(super) struct Verdict(u32);
 
@@ -84,47 +87,66 @@ impl MergeShard {
         self.starts.clear();
         self.firsts.clear();
         for chunk in chunks {
-            self.starts.push(self.verdicts.len() as u32);
-            let mut firsts = 0;
+            let start = self.verdicts.len();
+            self.starts.push(start as u32);
+            let fresh = self.fresh.len();
+            let proposals = chunk.of_shard(me);
+            self.table.room(proposals.len());
             // Independent loads first: the processor overlaps their misses, which is most of what a prefetch gives.
-            let mut touched = 0;
-            for &i in chunk.of_shard(me) {
-                touched ^= self.table.peek(chunk.candidates[i as usize].fp);
-            }
+            let touched = proposals
+                .iter()
+                .fold(0, |touched, p| touched ^ self.table.peek(p.fp));
             std::hint::black_box(touched);
-            for &i in chunk.of_shard(me) {
-                let candidate = &chunk.candidates[i as usize];
-                self.table.room();
-                let verdict = match self.table.probe(candidate.fp) {
+            for proposal in proposals {
+                let verdict = match self.table.probe(proposal.fp) {
                     Slot::Taken(slot) => Verdict(self.table.number(slot)),
                     Slot::Free(slot) => {
                         let number = level_base + self.fresh.len() as u32;
-                        self.table.fill(slot, candidate.fp, number);
+                        self.table.fill(slot, proposal.fp, number);
                         self.fresh.push(FreshState {
-                            fp: candidate.fp,
+                            fp: proposal.fp,
                             best: Best::NONE,
                             number: AtomicU32::new(number),
                         });
-                        firsts += 1;
                         Verdict(number | Verdict::FIRST)
                     }
                 };
-                if let Some(position) = verdict.number().checked_sub(level_base) {
-                    let origin = &chunk.parents[candidate.parent as usize];
-                    let fresh = &mut self.fresh[position as usize];
-                    fresh.best.offer(&mut self.spill, origin, candidate.step);
-                }
                 self.verdicts.push(verdict);
             }
-            self.firsts.push(firsts);
+            self.firsts.push((self.fresh.len() - fresh) as u32);
+            for (proposal, verdict) in proposals.iter().zip(&self.verdicts[start..]) {
+                let Some(position) = verdict.number().checked_sub(level_base) else {
+                    continue;
+                };
+                let best = &mut self.fresh[position as usize].best;
+                let mut next = proposal.first;
+                while next != END {
+                    let offer = &chunk.offers[next as usize];
+                    let origin = &chunk.parents[offer.parent as usize];
+                    best.offer(&mut self.spill, origin, offer.step);
+                    next = offer.next;
+                }
+            }
         }
     }
 
     /// The level is complete: numbers become final.
-    pub(super) fn settle(&mut self) {
-        for state in self.fresh.drain(..) {
-            self.table.set_number(state.fp, state.number.into_inner());
+    ///
+    /// Only the graph asks for the number of a state of an earlier level. To everybody else a provisional one says as
+    /// much: it is below the `level_base` of all later levels too.
+    pub(super) fn settle(&mut self, keep_numbers: bool) {
+        if keep_numbers {
+            for states in self.fresh.chunks_mut(TOUCH) {
+                let touched = states
+                    .iter()
+                    .fold(0, |touched, s| touched ^ self.table.peek(s.fp));
+                std::hint::black_box(touched);
+                for state in states {
+                    self.table.set_number(state.fp, *state.number.get_mut());
+                }
+            }
         }
+        self.fresh.clear();
         self.spill.clear();
     }
 
@@ -161,11 +183,11 @@ pub(super) fn number<S: std::hash::Hash>(
     let firsts: u32 = shards.iter().map(|s| s.firsts[me]).sum();
     let mut verdicts = std::mem::take(&mut chunk.verdicts);
     verdicts.clear();
-    verdicts.resize(chunk.candidates.len(), Verdict(0));
+    verdicts.resize(chunk.proposed(), Verdict(0));
     for (s, shard) in shards.iter().enumerate() {
         let of_chunk = &shard.verdicts[shard.starts[me] as usize..];
-        for (&i, &verdict) in chunk.of_shard(s).iter().zip(of_chunk) {
-            verdicts[i as usize] = verdict;
+        for (sorted, &verdict) in chunk.of_shard(s).iter().zip(of_chunk) {
+            verdicts[sorted.proposal as usize] = verdict;
         }
     }
     let mut segment = Segment {
@@ -177,12 +199,9 @@ pub(super) fn number<S: std::hash::Hash>(
         arrivals: Vec::new(),
         arrivals_base: 0,
     };
-    let states = chunk.states.drain(..);
-    for ((candidate, verdict), state) in chunk.candidates.iter().zip(&verdicts).zip(states) {
-        if !verdict.is_first() {
-            continue;
-        }
-        let facts = observe(&state);
+    let firsts = (0u32..).zip(&verdicts).filter(|(_, v)| v.is_first());
+    for (position, (proposal, verdict)) in (0u32..).zip(firsts) {
+        let facts = observe(&chunk.states[proposal as usize]);
         if facts != 0 {
             let mut rest = facts;
             while rest != 0 {
@@ -190,40 +209,45 @@ pub(super) fn number<S: std::hash::Hash>(
                 rest &= rest - 1;
             }
             if facts & !level.seen != 0 {
-                segment
-                    .novel
-                    .push((segment.states.len() as u32, facts & !level.seen));
+                segment.novel.push((position, facts & !level.seen));
             }
         }
         if level.keep_facts {
             chunk.facts.push(facts);
         }
-        let fresh = Fresh::new(shard_of(candidate.fp), verdict.number() - level.base);
+        let fresh = Fresh::new(shard_of(chunk.fp(proposal)), verdict.number() - level.base);
         fresh.of(shards).0.number.store(number, Relaxed);
         number += 1;
-        segment.states.push(state);
         segment.fresh.push(fresh);
     }
+    // On its own, so that a large state is copied once.
+    let states = chunk.states.drain(..).zip(&verdicts);
+    segment
+        .states
+        .extend(states.filter(|(_, v)| v.is_first()).map(|(state, _)| state));
     chunk.verdicts = verdicts;
     chunk.segment = Some(segment);
 }
 
 /// Pass 3: writes down where a chunk's transitions go.
-pub(super) fn resolve<S>(chunk: &mut Chunk<S>, shards: &[MergeShard], level_base: u32) {
-    if chunk.degrees.is_empty() {
-        // Initial states: nothing goes to them.
-        return;
-    }
-    let found = chunk.candidates.iter().zip(&chunk.verdicts);
-    chunk.targets.extend(found.map(|(candidate, verdict)| {
-        match verdict.number().checked_sub(level_base) {
-            None => verdict.number(),
+pub(super) fn resolve<S: std::hash::Hash>(
+    chunk: &mut Chunk<S>,
+    shards: &[MergeShard],
+    level_base: u32,
+) {
+    // Empty for initial states: nothing goes to them.
+    let mut targets = std::mem::take(&mut chunk.targets);
+    for target in &mut targets {
+        let number = chunk.verdicts[*target as usize].number();
+        *target = match number.checked_sub(level_base) {
+            None => number,
             Some(position) => {
-                let fresh = Fresh::new(shard_of(candidate.fp), position);
+                let fresh = Fresh::new(shard_of(chunk.fp(*target)), position);
                 fresh.of(shards).0.number.load(Relaxed)
             }
-        }
-    }));
+        };
+    }
+    chunk.targets = targets;
 }
 
 /// The level is complete: writes down how each state of a segment was reached.

@@ -10,8 +10,18 @@ use std::num::NonZeroU64;
 pub(super) const SHARDS: usize = 1 << SHARD_BITS;
 const SHARD_BITS: u32 = 6;
 
-/// Bytes a slot takes: a fingerprint and a number.
-const SLOT_BYTES: u64 = 12;
+/// A slot: the halves of a fingerprint, both zero in an empty one, and the number of the state or, while its level is
+/// being merged, a provisional one (see `merge`). Side by side, so that a look-up mostly touches one cache line, and
+/// in halves, so that nothing is lost to alignment.
+type Entry = [u32; 3];
+
+fn entry(fp: NonZeroU64, number: u32) -> Entry {
+    [fp.get() as u32, (fp.get() >> 32) as u32, number]
+}
+
+fn fingerprint(entry: Entry) -> u64 {
+    u64::from(entry[0]) | u64::from(entry[1]) << 32
+}
 
 /// The shard of a fingerprint.
 pub(super) fn shard_of(fp: NonZeroU64) -> usize {
@@ -24,10 +34,7 @@ pub(super) fn shard_of(fp: NonZeroU64) -> usize {
 /// wastes less memory than doubling.
 #[derive(Default)]
 pub(super) struct Shard {
-    /// Zero: empty. Its own array, so that probing touches eight slots a cache line.
-    fingerprints: Vec<u64>,
-    /// The number of the state, or while its level is being merged a provisional one (see `merge`).
-    numbers: Vec<u32>,
+    slots: Vec<Entry>,
     len: usize,
 }
 
@@ -41,24 +48,22 @@ impl Shard {
     fn home(&self, fp: NonZeroU64) -> usize {
         // The low half picks the slot, the top bits picked the shard.
         let low = fp.get() & u64::from(u32::MAX);
-        ((low * self.fingerprints.len() as u64) >> 32) as usize
+        ((low * self.slots.len() as u64) >> 32) as usize
     }
 
     /// Something of what is in the first slot `fp` could be in. Reading it for many fingerprints in a row lets the
     /// processor fetch the cache lines side by side, before [`probe`](Self::probe) needs them.
     pub(super) fn peek(&self, fp: NonZeroU64) -> u64 {
-        let home = self.home(fp);
-        match (self.fingerprints.get(home), self.numbers.get(home)) {
-            (Some(fingerprint), Some(number)) => fingerprint ^ u64::from(*number),
-            _ => 0,
-        }
+        self.slots
+            .get(self.home(fp))
+            .map_or(0, |entry| u64::from(entry[0]))
     }
 
     /// Where `fp` is, or the free slot to put it in. There must be a free slot: call after [`room`](Self::room).
     pub(super) fn probe(&self, fp: NonZeroU64) -> Slot {
         let mut slot = self.home(fp);
         loop {
-            let found = self.fingerprints[slot];
+            let found = fingerprint(self.slots[slot]);
             if found == fp.get() {
                 return Slot::Taken(slot);
             }
@@ -66,54 +71,56 @@ impl Shard {
                 return Slot::Free(slot);
             }
             slot += 1;
-            if slot == self.fingerprints.len() {
+            if slot == self.slots.len() {
                 slot = 0;
             }
         }
     }
 
     pub(super) fn number(&self, slot: usize) -> u32 {
-        self.numbers[slot]
+        self.slots[slot][2]
     }
 
     pub(super) fn set_number(&mut self, fp: NonZeroU64, number: u32) {
         if let Slot::Taken(slot) = self.probe(fp) {
-            self.numbers[slot] = number;
+            self.slots[slot][2] = number;
         }
     }
 
     pub(super) fn fill(&mut self, slot: usize, fp: NonZeroU64, number: u32) {
-        self.fingerprints[slot] = fp.get();
-        self.numbers[slot] = number;
+        self.slots[slot] = entry(fp, number);
         self.len += 1;
     }
 
-    /// Makes room for one more; slots found before are void afterwards.
-    pub(super) fn room(&mut self) {
-        if !fits(self.len + 1, self.fingerprints.len()) {
-            self.grow(grown(self.fingerprints.len()));
+    /// Makes room for so many more; slots found before are void afterwards.
+    pub(super) fn room(&mut self, more: usize) {
+        let capacity = self.capacity_after(more);
+        if capacity > self.slots.len() {
+            self.grow(capacity);
         }
+    }
+
+    fn capacity_after(&self, more: usize) -> usize {
+        let mut capacity = self.slots.len();
+        while more > 0 && !fits(self.len + more, capacity) {
+            capacity = grown(capacity);
+        }
+        capacity
     }
 
     /// Bytes this shard would take after `more` insertions of new states.
     pub(super) fn bytes_after(&self, more: usize) -> u64 {
-        let mut capacity = self.fingerprints.len();
-        while more > 0 && !fits(self.len + more, capacity) {
-            capacity = grown(capacity);
-        }
-        capacity as u64 * SLOT_BYTES
+        (self.capacity_after(more) * size_of::<Entry>()) as u64
     }
 
     fn grow(&mut self, capacity: usize) {
-        let fingerprints = std::mem::replace(&mut self.fingerprints, vec![0; capacity]);
-        let numbers = std::mem::replace(&mut self.numbers, vec![0; capacity]);
-        // In slot order, which the multiplication keeps: the new arrays are written front to back.
-        for (fp, number) in fingerprints.into_iter().zip(numbers) {
-            if let Some(fp) = NonZeroU64::new(fp)
+        let entries = std::mem::replace(&mut self.slots, vec![[0; 3]; capacity]);
+        // In slot order, which the multiplication keeps: the new array is written front to back.
+        for entry in entries {
+            if let Some(fp) = NonZeroU64::new(fingerprint(entry))
                 && let Slot::Free(slot) = self.probe(fp)
             {
-                self.fingerprints[slot] = fp.get();
-                self.numbers[slot] = number;
+                self.slots[slot] = entry;
             }
         }
     }
@@ -137,7 +144,7 @@ mod tests {
         let mut shard = Shard::default();
         let fp = |i: u64| NonZeroU64::new(i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).unwrap();
         for i in 1..5000 {
-            shard.room();
+            shard.room(1);
             let Slot::Free(slot) = shard.probe(fp(i)) else {
                 panic!("{i} was never inserted")
             };
