@@ -190,7 +190,7 @@ pub(super) fn deadlock(config: &Config, state: &State) -> Option<String> {
         let mut more = clause(state, None, edge);
         if edge.why == Why::Ack && !stuck.contains(edge.on) {
             more += &format!(
-                ", but {} has interrupts off for good and nothing left to do",
+                ", but {} has interrupts off for good: nothing runs there that would turn them on",
                 edge.on.cpu
             );
         }
