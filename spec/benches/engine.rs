@@ -58,8 +58,6 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const CPUS: usize = 7;
-
 /// What a CPU is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -77,7 +75,7 @@ enum Pc {
 
 /// One byte or less per CPU and field, so that what is measured is the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct State {
+struct State<const CPUS: usize> {
     pc: [Pc; CPUS],
     /// Whose shootdown each CPU has pending, a bit per sender.
     irr: [u8; CPUS],
@@ -98,16 +96,16 @@ enum Action {
 }
 
 #[derive(Clone)]
-struct Shootdown {
+struct Shootdown<const CPUS: usize> {
     /// Operations begin with interrupts on in these CPUs: those that do not wait for acks with interrupts off.
     open: u8,
 }
 
-impl Model for Shootdown {
-    type State = State;
+impl<const CPUS: usize> Model for Shootdown<CPUS> {
+    type State = State<CPUS>;
     type Action = Action;
 
-    fn init_states(&self) -> Vec<State> {
+    fn init_states(&self) -> Vec<State<CPUS>> {
         vec![State {
             pc: [Pc::Cli; CPUS],
             irr: [0; CPUS],
@@ -118,7 +116,7 @@ impl Model for Shootdown {
         }]
     }
 
-    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+    fn actions(&self, state: &State<CPUS>, actions: &mut Vec<Action>) {
         for cpu in 0..CPUS as u8 {
             let me = cpu as usize;
             let runs = match state.pc[me] {
@@ -139,7 +137,7 @@ impl Model for Shootdown {
         }
     }
 
-    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+    fn next_state(&self, last: &State<CPUS>, action: Action) -> Option<State<CPUS>> {
         let mut state = *last;
         match action {
             Action::Step(cpu) => {
@@ -191,13 +189,14 @@ impl Model for Shootdown {
 
     fn properties(&self) -> Vec<Property<Self>> {
         // Never violated, so that nobody stops early.
-        vec![Property::always("lock holder is a CPU", |_, s: &State| {
-            s.lock == u8::MAX || usize::from(s.lock) < CPUS
-        })]
+        vec![Property::always(
+            "lock holder is a CPU",
+            |_, s: &State<CPUS>| s.lock == u8::MAX || usize::from(s.lock) < CPUS,
+        )]
     }
 }
 
-impl Scheduled for Shootdown {
+impl<const CPUS: usize> Scheduled for Shootdown<CPUS> {
     fn movers(&self) -> usize {
         CPUS
     }
@@ -213,7 +212,11 @@ impl Scheduled for Shootdown {
 /// Seconds and distinct states.
 type Run = (f64, u64);
 
-fn ours(model: &Shootdown, threads: usize, keep_graph: bool) -> (Run, f64) {
+fn ours<const CPUS: usize>(
+    model: &Shootdown<CPUS>,
+    threads: usize,
+    keep_graph: bool,
+) -> (Run, f64) {
     let options = Options {
         keep_graph,
         ..Options::threads(threads)
@@ -227,7 +230,7 @@ fn ours(model: &Shootdown, threads: usize, keep_graph: bool) -> (Run, f64) {
     )
 }
 
-fn theirs(model: &Shootdown, threads: usize, depth_first: bool) -> Run {
+fn theirs<const CPUS: usize>(model: &Shootdown<CPUS>, threads: usize, depth_first: bool) -> Run {
     let start = Instant::now();
     let builder = model
         .clone()
@@ -246,7 +249,14 @@ fn main() {
         .ok()
         .and_then(|r| r.parse().ok())
         .unwrap_or(3);
-    let model = Shootdown { open: 0b011_1111 };
+    // 0.78 and 7.0 million states: within reach of the caches, and beyond.
+    checkers(&Shootdown::<6> { open: 0b01_1111 }, rounds);
+    checkers(&Shootdown::<7> { open: 0b011_1111 }, rounds);
+    hosts(rounds);
+}
+
+/// All checkers on one model.
+fn checkers<const CPUS: usize>(model: &Shootdown<CPUS>, rounds: usize) {
     let names = [
         "stateright bfs",
         "stateright dfs",
@@ -259,9 +269,9 @@ fn main() {
         for _ in 0..rounds {
             for (i, best) in best.iter_mut().enumerate() {
                 let run = match i {
-                    0 | 1 => theirs(&model, threads, i == 1),
+                    0 | 1 => theirs(model, threads, i == 1),
                     _ => {
-                        let (run, per_state) = ours(&model, threads, i == 3);
+                        let (run, per_state) = ours(model, threads, i == 3);
                         bytes[i] = Some(per_state);
                         run
                     }
@@ -271,7 +281,10 @@ fn main() {
                 }
             }
         }
-        println!("{threads} thread(s), state of {} bytes", size_of::<State>());
+        println!(
+            "{threads} thread(s), state of {} bytes",
+            size_of::<State<CPUS>>()
+        );
         println!(
             "  {:<16}{:>12}{:>9}{:>14}{:>8}{:>13}",
             "", "states", "s", "states/s", "ratio", "bytes/state"
@@ -291,7 +304,6 @@ fn main() {
             );
         }
     }
-    hosts(rounds);
 }
 
 /// Distinct states. Nothing is observed: what is compared is hosting, not judging.

@@ -465,8 +465,7 @@ fn a_cpu_that_is_deaf_for_good_is_blamed() {
             ..TextOptions::default()
         },
     );
-    let blamed =
-        "CPU0 awaits CPU1's ack, but CPU1 has interrupts off for good:";
+    let blamed = "CPU0 awaits CPU1's ack, but CPU1 has interrupts off for good:";
     assert!(text.contains(blamed), "{text}");
 }
 
