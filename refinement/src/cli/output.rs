@@ -115,7 +115,7 @@ pub fn print(text: impl AsRef<[u8]>) -> Result<(), CliError> {
     }
 }
 
-/// [`print`], as JSON.
+/// [`print()`], as JSON.
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
     print(serde_json::to_string_pretty(value)? + "\n")
 }
