@@ -6,7 +6,6 @@
 
 mod cli;
 mod expectation;
-mod map;
 mod web;
 
 use clap::Parser;

@@ -1,13 +1,14 @@
 //! Checks one configuration: every property's verdict from one exploration.
 
-use crate::model::Protocol;
+use crate::config::Config;
+use crate::model::{Action, Protocol};
 use crate::program::{PROGRAMS, ProgramId};
 use crate::progress::{self, Failure};
 use crate::property::{
     Decided, FIRST_IDLE_BIT, FIRST_INTERRUPTED_BIT, FIRST_WITNESS_BIT, PROPERTIES, Property,
     observe,
 };
-use crate::search::{Hit, Options, Outcome, Stop, search};
+use crate::search::{Hit, Options, Outcome, Scheduled, Stop, search};
 use crate::trace::Trace;
 use crate::verdict::{Counterexample, PropertyResult, States, Verdict};
 use std::time::Duration;
@@ -60,20 +61,25 @@ pub fn check(protocol: &Protocol, options: &Options) -> CheckResult {
         ..options.clone()
     };
     let outcome = search(protocol, |p: &Protocol, s| observe(&p.config, s), &options);
-    judge(protocol, &outcome)
+    judge(protocol, &protocol.config, &outcome)
 }
 
 /// Turns what a search found into verdicts.
-pub fn judge(protocol: &Protocol, outcome: &Outcome) -> CheckResult {
-    let config = &protocol.config;
-    let stuck = progress_failure(protocol, outcome);
+///
+/// `model` is what was searched, with the bits of [`observe`] as facts: the protocol, or anything else whose runs are
+/// told in its actions and begin as the configuration says.
+pub fn judge<M>(model: &M, config: &Config, outcome: &Outcome) -> CheckResult
+where
+    M: Scheduled<Action = Action>,
+{
+    let stuck = progress_failure(model, config, outcome);
     let properties = PROPERTIES
         .iter()
         .enumerate()
         .map(|(i, property)| {
             let counterexample = match property.decided {
-                Decided::OnStates(_) => outcome.hit(i).map(|hit| from_hit(protocol, hit)),
-                Decided::OnGraph => stuck.as_ref().map(|f| from_failure(protocol, f)),
+                Decided::OnStates(_) => outcome.hit(i).map(|hit| from_hit(model, config, hit)),
+                Decided::OnGraph => stuck.as_ref().map(|f| from_failure(model, config, f)),
             };
             let witnesses: Vec<_> = property
                 .witnesses(config)
@@ -140,11 +146,14 @@ fn verdict(
 }
 
 /// A fair run in which some CPU never gets rid of its program.
-fn progress_failure(protocol: &Protocol, outcome: &Outcome) -> Option<Failure> {
-    let goals = (0..protocol.config.cpus())
+fn progress_failure<M>(model: &M, config: &Config, outcome: &Outcome) -> Option<Failure>
+where
+    M: Scheduled<Action = Action>,
+{
+    let goals = (0..config.cpus())
         .map(|cpu| 1 << (FIRST_IDLE_BIT + cpu))
         .sum();
-    match progress::check(protocol, outcome, goals) {
+    match progress::check(model, outcome, goals) {
         Ok(progress::Verdict::Fails(failure)) => Some(failure),
         Ok(progress::Verdict::Holds | progress::Verdict::Unknown) => None,
         // Without a graph nothing is decided; `verdict` says so.
@@ -152,24 +161,31 @@ fn progress_failure(protocol: &Protocol, outcome: &Outcome) -> Option<Failure> {
     }
 }
 
-fn from_hit(protocol: &Protocol, hit: &Hit) -> Counterexample {
-    let trace = Trace::from_trail(protocol, &hit.trail).expect("the search walked this trail");
+fn from_hit<M>(model: &M, config: &Config, hit: &Hit) -> Counterexample
+where
+    M: Scheduled<Action = Action>,
+{
+    let trace =
+        Trace::from_trail(model, config, &hit.trail).expect("the search walked this trail");
     Counterexample {
         trace,
         switches: hit.switches,
     }
 }
 
-fn from_failure(protocol: &Protocol, failure: &Failure) -> Counterexample {
-    let mut trace =
-        Trace::from_trail(protocol, &failure.unrolled(1)).expect("the search walked this trail");
+fn from_failure<M>(model: &M, config: &Config, failure: &Failure) -> Counterexample
+where
+    M: Scheduled<Action = Action>,
+{
+    let mut trace = Trace::from_trail(model, config, &failure.unrolled(1))
+        .expect("the search walked this trail");
     if !failure.is_end() {
         trace.loops_to = Some(failure.stem.actions.len());
     }
     let movers = trace
         .actions
         .iter()
-        .filter_map(|a| crate::search::Scheduled::mover(protocol, a));
+        .filter_map(|a| model.mover(a));
     let movers: Vec<_> = movers.collect();
     let switches = movers.windows(2).filter(|w| w[0] != w[1]).count() as u32;
     Counterexample { trace, switches }

@@ -349,6 +349,11 @@ impl Stuck {
         self.0 == 0
     }
 
+    /// One bit per context, by [`Context::code`].
+    pub fn bits(self) -> u8 {
+        self.0
+    }
+
     /// Members, CPU0 first.
     pub fn iter(self) -> impl Iterator<Item = Context> {
         (0..8)

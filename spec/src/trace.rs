@@ -1,6 +1,6 @@
 //! A run of the protocol: where the CPUs start, and every action after that.
 
-use crate::config::Start;
+use crate::config::{Config, Start};
 use crate::model::{Action, Protocol};
 use crate::program::{Line, ProgramId};
 use crate::search::{Trail, TrailError, replay_trail};
@@ -42,10 +42,13 @@ impl Trace {
     ///
     /// # Errors
     /// If the trail is of another model.
-    pub fn from_trail(protocol: &Protocol, trail: &Trail) -> Result<Trace, TrailError> {
-        let replayed = replay_trail(protocol, trail)?;
+    pub fn from_trail<M>(model: &M, config: &Config, trail: &Trail) -> Result<Trace, TrailError>
+    where
+        M: Model<Action = Action>,
+    {
+        let replayed = replay_trail(model, trail)?;
         Ok(Trace {
-            start: protocol.config.starts()[trail.init],
+            start: config.starts()[trail.init],
             actions: replayed
                 .into_iter()
                 .filter_map(|(action, _)| action)

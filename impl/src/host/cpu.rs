@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Instant;
 
 use crate::env::{Environment, FlushBackend};
-use crate::event::{Event, Observer};
+use crate::event::{Event, Lock, Observer};
 use crate::host::interrupt::{OnCpu, disable, enable, uninterrupted};
 use crate::host::shared::{
     Host, HostViolation, PerCpu, Translation, WANT_ACKS, context, pack_tlb_state, unpack_tlb_state,
@@ -345,6 +345,10 @@ impl<C: Code, O: Observer> Machine for HostCpu<'_, C, O> {
     fn read_lock(&self, lock: &Word) {
         self.before();
         if !rw::try_read(atomic(lock)) {
+            self.observe(Event::LockWait {
+                lock: Lock::PgdRead,
+            });
+            self.before();
             self.spin(1 + self.name(lock).index() as u32, || {
                 rw::try_read(atomic(lock))
             });
@@ -364,6 +368,10 @@ impl<C: Code, O: Observer> Machine for HostCpu<'_, C, O> {
         self.before();
         self.touch_lock(lock, |me, name| {
             if !rw::try_write(atomic(lock)) {
+                me.observe(Event::LockWait {
+                    lock: Lock::PgdWrite,
+                });
+                me.before();
                 me.spin(1 + name.index() as u32, || rw::try_write(atomic(lock)));
             }
             ((), true)

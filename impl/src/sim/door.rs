@@ -1,7 +1,7 @@
 //! The door as a stream of announced operations.
 
 use crate::env::Environment;
-use crate::event::Event;
+use crate::event::{Event, Lock};
 use crate::id::{CpuId, MmId};
 use crate::kernel::{Kernel, Loc};
 use crate::locate::locate;
@@ -20,6 +20,18 @@ pub trait Port {
     fn stable(&self, loc: Loc) -> u64;
     /// Is told what the last operation meant. Not a step.
     fn event(&self, event: Event);
+}
+
+impl<P: Port + ?Sized> Port for &P {
+    fn call(&self, op: Op) -> u64 {
+        (**self).call(op)
+    }
+    fn stable(&self, loc: Loc) -> u64 {
+        (**self).stable(loc)
+    }
+    fn event(&self, event: Event) {
+        (**self).event(event);
+    }
 }
 
 /// A CPU of the simulated machine.
@@ -44,6 +56,14 @@ fn name(word: &Word) -> Loc {
     locate(&LAYOUT, word).expect(
         "kernel code reached a word that has no name: every shared word is in `kernel::Loc`",
     )
+}
+
+impl<P: Port> SimCpu<P> {
+    /// The lock was not free: reports the wait, as `spin_lock` does for tickets, and waits to be served.
+    fn rw_wait(&self, lock: &Word, how: Lock) {
+        self.port.event(Event::LockWait { lock: how });
+        self.port.call(Op::RwWait(name(lock)));
+    }
 }
 
 impl<P: Port> Machine for SimCpu<P> {
@@ -94,13 +114,17 @@ impl<P: Port> Machine for SimCpu<P> {
         self.port.call(Op::TicketRelease(name(lock)));
     }
     fn read_lock(&self, lock: &Word) {
-        self.port.call(Op::ReadLock(name(lock)));
+        if self.port.call(Op::ReadLock(name(lock))) != 0 {
+            self.rw_wait(lock, Lock::PgdRead);
+        }
     }
     fn read_unlock(&self, lock: &Word) {
         self.port.call(Op::ReadUnlock(name(lock)));
     }
     fn write_lock(&self, lock: &Word) {
-        self.port.call(Op::WriteLock(name(lock)));
+        if self.port.call(Op::WriteLock(name(lock))) != 0 {
+            self.rw_wait(lock, Lock::PgdWrite);
+        }
     }
     fn write_unlock(&self, lock: &Word) {
         self.port.call(Op::WriteUnlock(name(lock)));

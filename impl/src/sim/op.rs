@@ -28,14 +28,16 @@ pub enum Op {
     TicketWait(Loc),
     /// Serves the next ticket.
     TicketRelease(Loc),
-    /// Becomes a reader when there is no writer.
+    /// Becomes a reader if there is no writer, else queues; answers 0 if at once.
     ReadLock(Loc),
     /// Stops being one.
     ReadUnlock(Loc),
-    /// Becomes the writer when there is nobody.
+    /// Becomes the writer if there is nobody, else queues; answers 0 if at once.
     WriteLock(Loc),
     /// Stops being it.
     WriteUnlock(Loc),
+    /// Waits for the read-write lock it queued for.
+    RwWait(Loc),
     /// Waits until the word is zero.
     AwaitZero(Loc),
     /// Turns interrupts off; answers 1 if they were on.
@@ -76,10 +78,7 @@ impl Op {
     pub const fn waits(self) -> bool {
         matches!(
             self,
-            Self::TicketWait(_)
-                | Self::ReadLock(_)
-                | Self::WriteLock(_)
-                | Self::AwaitZero(_)
+            Self::TicketWait(_) | Self::RwWait(_) | Self::AwaitZero(_)
                 | Self::Idle
         )
     }

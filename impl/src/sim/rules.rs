@@ -42,7 +42,13 @@ impl SimState {
                     && !running(Operation::PgdAlloc(mm))
             }
             Operation::PgdFree(mm) => self.droppable(mm),
-            Operation::SwitchMm(mm) => mm.0 < self.env.mms && usable(mm) && !pinning(mm),
+            // The scheduler calls it to another mm, or to come back from borrowing this one.
+            Operation::SwitchMm(mm) => {
+                mm.0 < self.env.mms
+                    && usable(mm)
+                    && !pinning(mm)
+                    && (state.active_mm != Some(mm) || state.lazy)
+            }
             Operation::XenPgdPin(mm) | Operation::XenPgdUnpin(mm) => {
                 let pin = matches!(operation, Operation::XenPgdPin(_));
                 self.env.xen_pin
@@ -56,7 +62,7 @@ impl SimState {
                 mm.0 < self.env.mms && usable(mm) && !running(operation)
             }
             Operation::EnterLazyTlb => state.current_mm().is_some(),
-            Operation::LeaveMm => state.lazy,
+            Operation::LeaveMm => state.lazy && state.loaded,
             Operation::ZapPageRange => state.current_mm().is_some_and(|mm| {
                 self.cpus.iter().all(|c| {
                     c.tlb_state.active_mm != Some(mm)

@@ -9,7 +9,7 @@ use crate::mm::Life;
 use crate::operation::Operation;
 use crate::page_table::Entry;
 use crate::sim::door::layout;
-use crate::sim::state::{RW_READERS, RW_WRITER_SHIFT, SimState, queue};
+use crate::sim::state::{RW_READERS, RW_WRITER_SHIFT, SimState, context_id, queue, rw_queue};
 use crate::tlb::{Slot, TlbState};
 
 /// A context of a CPU: base, or in an interrupt.
@@ -103,6 +103,9 @@ impl SimState {
             .map(|bit: u8| (CpuId(bit / 2), bit % 2 == 1))
             .collect();
         pgd_lock.holder = pgd_lock.holder.or(queue(rw >> RW_WRITER_SHIFT).next());
+        pgd_lock
+            .waiters
+            .extend(rw_queue(self.rw_queue).map(|(who, _)| context_id(who)));
         Snapshot {
             pgd_lock,
             init_entry: Entry(self.word(Loc::InitEntry)).present(),

@@ -49,6 +49,8 @@ pub struct CpuState {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SimState {
     words: [u32; WORDS],
+    /// Who waits for the rwlock: see [`rw_queue`].
+    pub(super) rw_queue: u64,
     /// The CPUs; those from `env.cpus` on do nothing.
     pub cpus: [CpuState; SIM_CPUS],
     /// What the kernel was built with.
@@ -155,7 +157,23 @@ pub(super) fn queue(word: u32) -> impl Iterator<Item = (CpuId, bool)> {
     (0..8)
         .map(move |i| word >> (4 * i) & 0xf)
         .take_while(|&c| c != 0)
-        .map(|c| (CpuId(((c - 1) / 2) as u8), (c - 1) % 2 == 1))
+        .map(context_id)
+}
+
+/// The inverse of [`context`]: the CPU, and whether it is its interrupt.
+pub(super) fn context_id(context: u32) -> (CpuId, bool) {
+    (CpuId(((context - 1) / 2) as u8), (context - 1) % 2 == 1)
+}
+
+/// Who waits for `pgd_lock` as an rwlock, the next one first: context, and whether for writing.
+///
+/// Readers get in past waiting writers while the lock is held for reading, as in 2.6.38; whoever waits is served in
+/// order of arrival, which the real lock does not promise.
+pub(super) fn rw_queue(queue: u64) -> impl Iterator<Item = (u32, bool)> {
+    (0..8)
+        .map(move |i| (queue >> (8 * i)) as u32 & 0x1f)
+        .take_while(|&e| e != 0)
+        .map(|e| (e & 0xf, e & 0x10 != 0))
 }
 
 /// The readers of an rwlock, as context bits.
@@ -186,6 +204,7 @@ impl SimState {
         };
         let mut state = Self {
             words: [0; WORDS],
+            rw_queue: 0,
             cpus: [idle; SIM_CPUS],
             env,
             violation: None,
@@ -246,8 +265,8 @@ impl SimState {
         match op {
             Op::Idle => false,
             Op::TicketWait(l) => self.words[index(l)] & 0xf == me,
-            Op::ReadLock(l) => self.words[index(l)] >> RW_WRITER_SHIFT == 0,
-            Op::WriteLock(l) | Op::AwaitZero(l) => self.words[index(l)] == 0,
+            Op::RwWait(_) => rw_queue(self.rw_queue).all(|(who, _)| who != me),
+            Op::AwaitZero(l) => self.words[index(l)] == 0,
             _ => true,
         }
     }
@@ -300,8 +319,64 @@ impl SimState {
         Some(frame)
     }
 
+    fn rw_free(&self, lock: Loc, write: bool) -> bool {
+        let word = self.words[index(lock)];
+        word >> RW_WRITER_SHIFT == 0 && (!write || word == 0)
+    }
+
+    fn rw_grant(&mut self, lock: Loc, who: u32, write: bool) {
+        self.words[index(lock)] |= if write {
+            who << RW_WRITER_SHIFT
+        } else {
+            1 << (who - 1)
+        };
+    }
+
+    /// Serves those who wait, first come first served, as far as they can share the lock.
+    fn rw_serve(&mut self, lock: Loc) {
+        while let Some((who, write)) = rw_queue(self.rw_queue).next()
+            && self.rw_free(lock, write)
+        {
+            self.rw_queue >>= 8;
+            self.rw_grant(lock, who, write);
+        }
+    }
+
     fn violated(&mut self, violation: Violation) {
         self.violation.get_or_insert(violation);
+    }
+
+    /// The contexts in a spinlock's queue, the holder first: the CPU, and whether in its interrupt.
+    pub fn spinlock_queue(&self, lock: Loc) -> impl Iterator<Item = (CpuId, bool)> {
+        queue(self.words[index(lock)])
+    }
+
+    /// The writer of `pgd_lock` as an rwlock.
+    pub fn rwlock_writer(&self) -> Option<(CpuId, bool)> {
+        queue(self.words[index(Loc::PgdRwLock)] >> RW_WRITER_SHIFT).next()
+    }
+
+    /// Its readers, by CPU.
+    pub fn rwlock_readers(&self) -> impl Iterator<Item = (CpuId, bool)> {
+        let readers = self.words[index(Loc::PgdRwLock)] & RW_READERS;
+        (1..=8)
+            .filter(move |c| readers >> (c - 1) & 1 == 1)
+            .map(context_id)
+    }
+
+    /// Who waits for it, the next one first, and whether for writing.
+    pub fn rwlock_waiters(&self) -> impl Iterator<Item = ((CpuId, bool), bool)> {
+        rw_queue(self.rw_queue).map(|(who, write)| (context_id(who), write))
+    }
+
+    /// The mms on `pgd_list` in list order, as far as the links lead: at most one more than there are slots.
+    pub fn listed(&self) -> impl Iterator<Item = MmId> {
+        let after = |node| match layout().node_at(self.word(Loc::ListNext(node))) {
+            Some(Node::Page(mm)) if mm.0 < self.env.mms => Some(mm),
+            _ => None,
+        };
+        core::iter::successors(after(Node::Head), move |&mm| after(Node::Page(mm)))
+            .take(usize::from(self.env.mms) + 1)
     }
 
     /// Whether a context of this CPU holds a lock.
@@ -355,14 +430,18 @@ impl SimState {
                 self.words[index(l)] >>= 4;
                 0
             }
-            Op::ReadLock(l) => {
-                self.words[index(l)] |= 1 << (me - 1);
-                0
+            Op::ReadLock(l) | Op::WriteLock(l) => {
+                let write = matches!(op, Op::WriteLock(_));
+                let free = self.rw_free(l, write);
+                if free {
+                    self.rw_grant(l, me, write);
+                } else {
+                    let place = rw_queue(self.rw_queue).count();
+                    self.rw_queue |= u64::from(me | u32::from(write) << 4) << (8 * place);
+                }
+                u64::from(!free)
             }
-            Op::WriteLock(l) => {
-                self.words[index(l)] = me << RW_WRITER_SHIFT;
-                0
-            }
+            Op::RwWait(_) => 0,
             Op::ReadUnlock(l) | Op::WriteUnlock(l) => {
                 let write = matches!(op, Op::WriteUnlock(_));
                 let held = if write {
@@ -374,6 +453,7 @@ impl SimState {
                     self.violated(Violation::NotHolder { cpu, loc: l });
                 }
                 self.words[index(l)] &= !held;
+                self.rw_serve(l);
                 0
             }
             Op::IrqSave => {
@@ -453,9 +533,10 @@ impl SimState {
         let access = match self.cpus[cpu.index()].tlb[slot as usize] {
             Some(Cached { frame }) => {
                 if kind == AccessKind::Store {
-                    // The walker sets DIRTY through the cached translation, if the entry still is that translation.
+                    // The assist that sets DIRTY walks the tables again: if the entry still is that translation, it
+                    // is young again too.
                     if let Some((loc, _)) = self.walk(cpu, slot).filter(|&(_, f)| f == frame) {
-                        self.set(loc, self.word(loc) | Entry::DIRTY);
+                        self.set(loc, self.word(loc) | Entry::ACCESSED | Entry::DIRTY);
                     }
                 }
                 Access::Hit(frame)
@@ -483,6 +564,7 @@ impl SimState {
         let (loc, writes) = match op {
             Op::Load(l)
             | Op::TicketWait(l)
+            | Op::RwWait(l)
             | Op::ReadLock(l)
             | Op::ReadUnlock(l)
             | Op::WriteLock(l)

@@ -5,7 +5,7 @@ use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output;
 use super::subject::Subject;
-use crate::map;
+use shootdown_refinement::map;
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;

@@ -5,7 +5,7 @@ use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output;
 use super::subject::{DesignArgs, EnvironmentArgs};
-use crate::map;
+use shootdown_refinement::map;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;

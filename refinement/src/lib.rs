@@ -1,0 +1,8 @@
+//! Between the specification and the implementation.
+//!
+//! [`map`] is the dictionary, the only place that names both. [`code`] makes a state space of the compiled code;
+//! [`relation`] explores it beside the protocol and says where they part. The binary `shootdown` is built on these.
+
+pub mod code;
+pub mod map;
+pub mod relation;

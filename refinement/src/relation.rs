@@ -1,0 +1,11 @@
+//! Refinement: whatever the code does, the protocol can do too, and they agree after every transition.
+//!
+//! [`step`] lets the protocol follow one event; [`joint`] explores code and protocol side by side, every interleaving
+//! of the real code; [`failure`] says what did not fit; [`coverage`] what the code never did; [`outcome`] turns an
+//! exploration into verdicts.
+
+pub mod coverage;
+pub mod failure;
+pub mod joint;
+pub mod outcome;
+pub mod step;
