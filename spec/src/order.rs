@@ -43,10 +43,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 /// What the analysis of one configuration came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Proof {
     /// No cycle: no deadlock, for any number of CPUs, mms and operations.
+    #[default]
     Acyclic,
     /// A cycle: a deadlock is possible as far as classes tell.
     Cyclic,

@@ -497,6 +497,22 @@ fn a_cpu_outside_every_mask_owes_nobody_an_acknowledgement() {
     assert!(deadlocks(&two));
 }
 
+/// Known to be too coarse: the walker has another mm loaded for good, so nobody who flushes mm0
+/// awaits it. Classes do not tell masks apart.
+#[test]
+fn a_cpu_in_another_mask_is_taken_for_one_in_this() {
+    let environment = Environment {
+        mms: 2,
+        ..Environment::named("nosplit").unwrap()
+    };
+    let workload = "mm0=try_to_unmap_one@mm0/mm1=vmalloc_sync_all";
+    let workload = Workload::parse(workload, &environment).unwrap();
+    let design = Design::named("v2.6.37").unwrap();
+    let config = Config::new(design, environment, workload, VariantSet::NONE).unwrap();
+    assert_eq!(Order::of(&config).proof(), Proof::Cyclic);
+    assert!(!deadlocks(&config));
+}
+
 // ---- assumptions
 
 /// Each assumption has a deviation that breaks it, or no program can.

@@ -245,7 +245,7 @@ impl Edges {
     }
 
     /// Every lock held at the point keeps those who wait for it from going on.
-    fn from_held(&mut self, kind: Kind, walk: &Walk<'_>, point: &Point, to: Node, by: super::Step) {
+    fn hold_back(&mut self, kind: Kind, walk: &Walk<'_>, point: &Point, to: Node, by: super::Step) {
         for held in &point.held {
             let class = held.lock.into();
             for mode in self.held_back_by(class, held.mode) {
@@ -259,7 +259,7 @@ impl Edges {
     fn held(&mut self, walk: &Walk<'_>) {
         if self.rules.apply(EdgeRule::Held) {
             for (point, node, _) in self.waits(walk) {
-                self.from_held(Kind::Held, walk, point, node, walk.step(point.pc));
+                self.hold_back(Kind::Held, walk, point, node, walk.step(point.pc));
             }
         }
     }
@@ -272,7 +272,7 @@ impl Edges {
         }
         for point in walk.points.iter().filter(|p| p.irqs_on) {
             for &(node, handler) in handlers {
-                self.from_held(Kind::Interrupted, walk, point, node, handler.waits);
+                self.hold_back(Kind::Interrupted, walk, point, node, handler.waits);
             }
         }
     }
