@@ -10,6 +10,7 @@ pub mod json;
 pub mod list;
 pub mod matrix;
 pub mod output;
+pub mod prove;
 pub mod replay;
 pub mod stress;
 pub mod subject;
@@ -49,6 +50,12 @@ enum Command {
     Check(check::Args),
     /// Every design in every environment, and every claim, against what is expected
     Matrix(matrix::Args),
+    /// Static order of one design: no deadlock for any number of CPUs, or the cycle
+    ///
+    /// Exit code 0 is a proof. Not proven is 1: there is a cycle, whether or not a run into it was
+    /// found, or a program breaks what the theorem takes for granted. The number of CPUs, mms and
+    /// operations and the bounds limit the search for a run only. docs/order.md has the theorem.
+    Prove(prove::Args),
     /// Replay a printed schedule step by step
     Replay(replay::Args),
     /// The implementation on real threads; a watchdog explains a hang
@@ -78,6 +85,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Explore(args)) => explore::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Matrix(args)) => matrix::run(&args),
+        Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Stress(args)) => stress::run(&args),
         Some(Command::List(args)) => list::run(&args),

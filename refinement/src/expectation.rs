@@ -1,8 +1,9 @@
 //! What is expected of every named cell: `expectations.toml`.
 //!
 //! A cell is a design in an environment with a workload. The file says which properties must
-//! be violated, which must be vacuous, that all others must hold, and how many distinct states
-//! there are. An unexpected pass differs as much as an unexpected violation.
+//! be violated, which must be vacuous, that all others must hold, how many distinct states
+//! there are, and what the static order comes to. An unexpected pass differs as much as an
+//! unexpected violation.
 
 use crate::cli::error::CliError;
 use crate::cli::subject::variants;
@@ -11,6 +12,7 @@ use shootdown_spec::check::CheckResult;
 use shootdown_spec::config::Config;
 use shootdown_spec::design::{DESIGNS, Design};
 use shootdown_spec::environment::{ENVIRONMENTS, Environment};
+use shootdown_spec::order::{Order, Proof, for_any_number};
 use shootdown_spec::verdict::Verdict;
 use shootdown_spec::workload::Workload;
 use std::fmt::Write as _;
@@ -70,6 +72,8 @@ pub struct Cell {
     /// Deviations.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<String>,
+    /// What the static order comes to, for any number of CPUs.
+    pub proof: Proof,
     /// Distinct states.
     pub states: u64,
     /// Properties that must be violated.
@@ -207,8 +211,40 @@ impl Cell {
         differences
     }
 
+    /// What the order analysis says of the cell.
+    ///
+    /// # Errors
+    /// As [`Cell::config`].
+    pub fn prove(&self) -> Result<Proof, CliError> {
+        Ok(Order::of(&for_any_number(&self.config()?)?).proof())
+    }
+
+    /// Everything in which a proof differs from what was expected, and from what the model found:
+    /// an order without a cycle and a deadlock cannot both be right.
+    pub fn proof_differences(&self, proof: Proof, result: &CheckResult) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        if proof != self.proof {
+            differences.push(Difference {
+                what: "proof".into(),
+                expected: self.proof.to_string(),
+                observed: proof.to_string(),
+            });
+        }
+        let hangs = |name: &&str| matches!(*name, "no_deadlock" | "no_lock_cycle");
+        if proof == Proof::Acyclic
+            && let Some(name) = result.violated().find(hangs)
+        {
+            differences.push(Difference {
+                what: "soundness of the proof".into(),
+                expected: "an acyclic order never deadlocks".into(),
+                observed: format!("{name} violated"),
+            });
+        }
+        differences
+    }
+
     /// The cell with what a result says in place of what was expected.
-    pub fn observed(&self, result: &CheckResult) -> Cell {
+    pub fn observed(&self, result: &CheckResult, proof: Proof) -> Cell {
         let with = |verdict| {
             let found = result
                 .properties
@@ -217,6 +253,7 @@ impl Cell {
             found.map(|p| p.name.to_string()).collect()
         };
         Cell {
+            proof,
             states: result.states.unique,
             violated: with(Verdict::Violated),
             vacuous: with(Verdict::Vacuous),
@@ -241,7 +278,7 @@ mod tests {
         let protocol = shootdown_spec::model::Protocol::new(cell.config().expect("it makes sense"));
         let options = shootdown_spec::search::Options::default();
         let result = shootdown_spec::check::check(&protocol, &options);
-        (cell.observed(&result), result)
+        (cell.observed(&result, Proof::Cyclic), result)
     }
 
     fn whats(cell: &Cell, result: &CheckResult) -> Vec<String> {
@@ -280,6 +317,68 @@ mod tests {
         let mut wrong = right;
         wrong.states += 1;
         assert_eq!(whats(&wrong, &result), ["states"]);
+    }
+
+    #[test]
+    fn a_wrong_expectation_of_the_proof_is_a_difference() {
+        let (right, result) = observed();
+        assert_eq!(right.prove().expect("it makes sense"), Proof::Cyclic);
+        assert_eq!(right.proof_differences(Proof::Cyclic, &result), []);
+        let wrong = Cell {
+            proof: Proof::OutOfScope,
+            ..right
+        };
+        let differences = wrong.proof_differences(Proof::Cyclic, &result);
+        assert_eq!(differences.len(), 1);
+        assert_eq!(differences[0].what, "proof");
+    }
+
+    /// Every analysis that leaves out a rule this cell needs, or the readers another one needs,
+    /// calls a cell acyclic that deadlocks: that is noticed even where it is expected.
+    #[test]
+    fn an_unsound_analysis_is_a_difference_expected_or_not() {
+        use shootdown_spec::order::{EdgeRule, Rules};
+        let seed = ("v2.6.37", "nosplit", "aging");
+        let reader = (
+            "rwlock",
+            "irq-free",
+            "none=vmalloc_sync_all/none=vmalloc_sync_all",
+        );
+        for (rule, (design, env, workload)) in [
+            (EdgeRule::AckNode, seed),
+            (EdgeRule::InterruptsOff, seed),
+            (EdgeRule::Readers, reader),
+        ] {
+            let cell = Cell {
+                design: design.into(),
+                env: env.into(),
+                workload: workload.into(),
+                // What somebody who believes the wrong analysis would write down.
+                proof: Proof::Acyclic,
+                ..Cell::default()
+            };
+            let config = cell.config().expect("it makes sense");
+            let wrong = Order::by(&config, Rules::without(rule)).proof();
+            assert_eq!(wrong, Proof::Acyclic, "{rule:?}");
+            let protocol = shootdown_spec::model::Protocol::new(config);
+            let options = shootdown_spec::search::Options::default();
+            let result = shootdown_spec::check::check(&protocol, &options);
+            let differences = cell.proof_differences(wrong, &result);
+            assert_eq!(differences.len(), 1, "{rule:?}");
+            assert_eq!(differences[0].what, "soundness of the proof");
+        }
+    }
+
+    #[test]
+    fn the_proof_of_every_cell_is_as_expected() {
+        let expectations = Expectations::load();
+        let claimed = expectations.claim.iter().flat_map(|c| &c.cell);
+        for cell in expectations.grid.iter().chain(claimed) {
+            let proof = cell.prove().expect("it makes sense");
+            assert_eq!(proof, cell.proof, "{}", cell.command());
+            let written = cell.violated.iter().any(|p| p == "no_deadlock");
+            assert!(!(proof == Proof::Acyclic && written), "{}", cell.command());
+        }
     }
 
     #[test]

@@ -52,3 +52,36 @@ pub fn build(id: ProgramId, config: &Config) -> Program {
         ProgramId::FlushTlbInterrupt => flush_tlb_interrupt::program(s),
     }
 }
+
+/// The file under `path/` that writes the program down, without its suffix.
+///
+/// # Panics
+/// For [`ProgramId::None`].
+pub fn file(id: ProgramId) -> &'static str {
+    match id {
+        ProgramId::None => panic!("no program has no file"),
+        ProgramId::PageReferencedOnePte | ProgramId::PageReferencedOneHuge => "page_referenced_one",
+        ProgramId::MadviseDontneed => "zap_page_range",
+        ProgramId::GupFastPte | ProgramId::GupFastHuge => "gup_fast",
+        ProgramId::EnterLazyTlb | ProgramId::LeaveMm => "lazy_tlb",
+        ProgramId::XenPgdPin | ProgramId::XenPgdUnpin => "xen_pgd_pin",
+        ProgramId::UserAccessPte | ProgramId::UserAccessHuge => "user_access",
+        other => other.name(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::PROGRAMS;
+    use std::path::Path;
+
+    #[test]
+    fn every_program_has_a_file() {
+        for program in PROGRAMS {
+            let file = format!("src/path/{}.rs", file(program.id));
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+            assert!(path.exists(), "{}", path.display());
+        }
+    }
+}

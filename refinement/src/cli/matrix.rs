@@ -2,6 +2,7 @@
 
 mod docs;
 mod markdown;
+mod order;
 mod table;
 
 use super::Format;
@@ -14,6 +15,7 @@ use crate::expectation::{Cell, Claim, Difference, Expectations};
 use serde::Serialize;
 use shootdown_spec::check::{CheckResult, check};
 use shootdown_spec::model::Protocol;
+use shootdown_spec::order::Proof;
 use shootdown_spec::search::Options;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -42,7 +44,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "format")]
     markdown: bool,
     /// Write the generated pages of the tree at DIR: README.md's table, docs/verdicts.md,
-    /// claims.md, properties.md, kernel-map.md
+    /// claims.md, properties.md, kernel-map.md, the tables of order.md
     #[arg(long, value_name = "DIR", conflicts_with_all = ["claim", "claims", "grid", "design"])]
     docs: Option<PathBuf>,
     /// Fail if a generated page of the tree at DIR is stale
@@ -65,6 +67,8 @@ pub struct Checked {
     claim: Option<String>,
     protocol: Protocol,
     result: Arc<CheckResult>,
+    /// What the static order says.
+    proof: Proof,
     differences: Vec<Difference>,
 }
 
@@ -83,6 +87,9 @@ struct CellJson {
     claim: Option<String>,
     #[serde(flatten)]
     check: CheckJson,
+    /// What the static order says, for any number of CPUs, and the model of its cycles.
+    proof: Proof,
+    order: &'static str,
     expected: ExpectedJson,
     differences: Vec<String>,
     as_expected: bool,
@@ -90,6 +97,7 @@ struct CellJson {
 
 #[derive(Serialize)]
 struct ExpectedJson {
+    proof: Proof,
     states: u64,
     violated: Vec<String>,
     vacuous: Vec<String>,
@@ -206,13 +214,16 @@ impl Matrix {
                 states = result.states.unique,
                 "checked"
             );
-            let differences = cell.differences(&result);
+            let proof = cell.prove()?;
+            let mut differences = cell.differences(&result);
+            differences.extend(cell.proof_differences(proof, &result));
             let cell = (*cell).clone();
             checked.push(Checked {
                 cell,
                 claim: claim.clone(),
                 protocol,
                 result,
+                proof,
                 differences,
             });
         }
@@ -256,7 +267,10 @@ impl Matrix {
     }
 
     fn blessed(&self) -> String {
-        let mut observed = self.checked.iter().map(|c| c.cell.observed(&c.result));
+        let mut observed = self
+            .checked
+            .iter()
+            .map(|c| c.cell.observed(&c.result, c.proof));
         let mut expectations = self.expectations.clone();
         for cell in &mut expectations.grid {
             *cell = observed.next().unwrap_or_else(|| cell.clone());
@@ -279,7 +293,10 @@ impl CellJson {
         CellJson {
             claim: checked.claim.clone(),
             check: CheckJson::new(&checked.protocol, &checked.result),
+            proof: checked.proof,
+            order: order::standing(checked),
             expected: ExpectedJson {
+                proof: checked.cell.proof,
                 states: checked.cell.states,
                 violated: checked.cell.violated.clone(),
                 vacuous: checked.cell.vacuous.clone(),

@@ -1,27 +1,33 @@
 //! The generated pages in the tree: written by `--docs`, compared by `--check-docs`.
 
 use super::table::{grid_axes, summary};
-use super::{Matrix, markdown};
+use super::{Matrix, markdown, order};
 use crate::cli::error::CliError;
 use crate::cli::list;
 use shootdown_spec::report::{self, TextOptions};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Parts of the README that are made anew: what stands between two markers.
+/// Parts of a page that are made anew: what stands between two markers.
 type Part = (&'static str, fn(&Matrix) -> String);
-const PARTS: &[Part] = &[("verdicts", table), ("run", seeds_deadlock)];
+const README: &[Part] = &[("verdicts", table), ("run", seeds_deadlock)];
+const ORDER: &[Part] = &[
+    ("order", order::table),
+    ("cells", order::cells),
+    ("cycles", order::seeds_cycles),
+];
 
 /// Every generated text with the file it belongs to, below the root of the tree.
 fn pages(matrix: &Matrix, root: &Path) -> Result<Vec<(PathBuf, String)>, CliError> {
-    let readme = root.join("README.md");
+    let (readme, order) = (root.join("README.md"), root.join("docs/order.md"));
     let (properties, kernel_map) = list::pages()?;
     Ok(vec![
         (root.join("docs/verdicts.md"), markdown::verdicts(matrix)),
         (root.join("docs/claims.md"), markdown::claims(matrix)),
         (root.join("docs/properties.md"), properties),
         (root.join("docs/kernel-map.md"), kernel_map),
-        (readme.clone(), with_parts(&read(&readme)?, matrix)),
+        (readme.clone(), with_parts(&read(&readme)?, README, matrix)),
+        (order.clone(), with_parts(&read(&order)?, ORDER, matrix)),
     ])
 }
 
@@ -33,9 +39,9 @@ fn read(path: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(path).map_err(failed)
 }
 
-/// The README with its generated parts made anew.
-fn with_parts(readme: &str, matrix: &Matrix) -> String {
-    PARTS.iter().fold(readme.to_string(), |text, (name, make)| {
+/// A page with its generated parts made anew.
+fn with_parts(page: &str, parts: &[Part], matrix: &Matrix) -> String {
+    parts.iter().fold(page.to_string(), |text, (name, make)| {
         let (begin, end) = (
             format!("<!-- {name}:begin -->\n"),
             format!("<!-- {name}:end -->"),

@@ -3,7 +3,7 @@
 //! Only what does not change from run to run is printed: no times.
 
 use super::table::{grid_axes, legend, summary};
-use super::{Checked, Matrix};
+use super::{Checked, Matrix, order};
 use crate::cli::output;
 use shootdown_spec::report::{self, TextOptions};
 use shootdown_spec::verdict::{PropertyResult, Verdict};
@@ -46,7 +46,11 @@ pub(super) fn verdicts(matrix: &Matrix) -> String {
         let axes = &c.protocol.config.environment;
         let _ = writeln!(text, "| `{env}` | {axes} | {} | {about} |", c.cell.workload);
     }
-    let _ = write!(text, "\nShort names: {}.\n\n## Vacuous\n\n", legend());
+    let _ = write!(text, "\nShort names: {}.\n\n", legend());
+    text += "## Order\n\nWhat the static order of the same programs proves, for any number of CPUs, mms and operations: \
+             *acyclic* means\nno deadlock. A cycle is *realised* if the model deadlocks within the bounds above. [order.md](order.md)\nhas the proof.\n\n";
+    text += &order::table(matrix);
+    text += "\n## Vacuous\n\n";
     text +=
         "A verdict is vacuous when a witness was never reached: the check means nothing there.\n\n";
     text += "| environment | designs | vacuous properties |\n|---|---|---|\n";
@@ -106,7 +110,8 @@ pub(super) fn claims(matrix: &Matrix) -> String {
          `shootdown matrix --claim C1`; each cell has its own command below it (`shootdown` stands for\n\
          `cargo run --release --`). Everything not named as violated holds, or is vacuous as\n\
          `refinement/expectations.toml` says; bounds are those of the command, one operation per CPU\n\
-         unless it says otherwise.\n\n",
+         unless it says otherwise. *Order* is what the static order of the same programs comes to, for any\n\
+         number of CPUs ([order.md](order.md)).\n\n",
     );
     for (claim, cells) in matrix.claims() {
         let _ = write!(
@@ -117,7 +122,7 @@ pub(super) fn claims(matrix: &Matrix) -> String {
             capital(&claim.finding),
             claim.id
         );
-        text += "| command | violated | states |\n|---|---|---|\n";
+        text += "| command | violated | states | order |\n|---|---|---|---|\n";
         for c in &cells {
             let note = if c.cell.note.is_empty() {
                 String::new()
@@ -126,10 +131,11 @@ pub(super) fn claims(matrix: &Matrix) -> String {
             };
             let _ = writeln!(
                 text,
-                "| `{}`{note} | {} | {} |",
+                "| `{}`{note} | {} | {} | {} |",
                 c.cell.command(),
                 summary(c),
-                output::count(c.result.states.unique)
+                output::count(c.result.states.unique),
+                order::standing(c)
             );
         }
         text.push('\n');

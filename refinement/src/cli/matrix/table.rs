@@ -1,6 +1,6 @@
 //! The matrix as a person reads it on a terminal.
 
-use super::{Checked, Matrix};
+use super::{Checked, Matrix, order};
 use crate::cli::output;
 use comfy_table::{ContentArrangement, Table, presets};
 use shootdown_spec::property::PROPERTIES;
@@ -92,7 +92,7 @@ pub(super) fn grid_axes(matrix: &Matrix) -> (Vec<String>, Vec<String>) {
 pub(super) fn text(matrix: &Matrix, width: usize) -> String {
     let mut text = String::new();
     if !matrix.expectations.grid.is_empty() {
-        text += "Violated properties by design and environment, with distinct states\n\n";
+        text += "Violated properties by design and environment, with distinct states and what the static order proves\n\n";
         let _ = writeln!(text, "{}\n", grid(matrix, width));
     }
     if !matrix.expectations.claim.is_empty() {
@@ -117,6 +117,8 @@ pub(super) fn text(matrix: &Matrix, width: usize) -> String {
             .unwrap_or_default();
         let _ = writeln!(text, "INCOMPLETE ({why}): {}", checked.cell.command());
     }
+    text += &output::wrap(&order::closing(matrix), width, 2);
+    text.push('\n');
     text + &output::wrap(&closing(matrix), width, 2) + "\n"
 }
 
@@ -172,7 +174,8 @@ fn grid(matrix: &Matrix, width: usize) -> Table {
                 .grid()
                 .find(|c| c.cell.design == *design && c.cell.env == *env);
             row.push(found.map_or("not run".into(), |c| {
-                format!("{}\n{}", summary(c), output::count(c.result.states.unique))
+                let states = output::count(c.result.states.unique);
+                format!("{}\n{states}\n{}", summary(c), order::standing(c))
             }));
         }
         table.add_row(row);
@@ -182,11 +185,12 @@ fn grid(matrix: &Matrix, width: usize) -> Table {
 
 fn claims(matrix: &Matrix, width: usize) -> Table {
     let mut table = new_table(width);
-    table.set_header(["", "cell", "came out", "states"]);
+    table.set_header(["", "cell", "came out", "states", "order"]);
     for (claim, cells) in matrix.claims() {
         table.add_row([
             claim.id.clone(),
             claim.says.clone(),
+            String::new(),
             String::new(),
             String::new(),
         ]);
@@ -198,6 +202,7 @@ fn claims(matrix: &Matrix, width: usize) -> Table {
                 format!("  {command}"),
                 summary(c),
                 output::count(c.result.states.unique),
+                order::standing(c).to_string(),
             ]);
         }
     }
