@@ -46,7 +46,7 @@ pub struct CpuState {
 }
 
 /// Everything outside the code: memory, CPUs, and what has gone wrong.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SimState {
     words: [u32; WORDS],
     /// Who waits for the rwlock: see [`rw_queue`].
@@ -59,6 +59,38 @@ pub struct SimState {
     pub violation: Option<Violation>,
     /// Whether acknowledgements were ever awaited with a lock held or interrupts off by the same context.
     pub strict_rule_broken: bool,
+}
+
+impl CpuState {
+    /// The CPU in one word; different CPUs have different words.
+    fn word(&self) -> u64 {
+        let in_irq = match self.in_irq {
+            None => 0,
+            Some(Vector::FlushTlb(from)) => 1 + u64::from(from.0),
+            Some(Vector::PgdFree(mm)) => 0x80 | u64::from(mm.0),
+        };
+        let cached = |slot: Slot| self.tlb[slot as usize].map_or(0, |c| 1 + u64::from(c.frame.0));
+        u64::from(self.irqs_on)
+            | in_irq << 8
+            | u64::from(self.ipis.0) << 16
+            | self.tlb_state.encode() << 24
+            | cached(Slot::Pte) << 40
+            | cached(Slot::Huge) << 48
+            | u64::from(self.running.map_or(u8::MAX, Operation::code)) << 56
+    }
+}
+
+/// What the machine was built with never changes in a run, so it is left out; everything else is in. Searches hash
+/// millions of states.
+impl core::hash::Hash for SimState {
+    fn hash<H: core::hash::Hasher>(&self, hasher: &mut H) {
+        self.words.hash(hasher);
+        hasher.write_u64(self.rw_queue);
+        for cpu in &self.cpus[..usize::from(self.env.cpus).min(SIM_CPUS)] {
+            hasher.write_u64(cpu.word());
+        }
+        (self.violation, self.strict_rule_broken).hash(hasher);
+    }
 }
 
 /// What can happen next.
@@ -238,6 +270,27 @@ impl SimState {
     /// Sets a word: to build a starting state.
     pub fn set(&mut self, loc: Loc, value: u64) {
         self.words[index(loc)] = value as u32;
+    }
+
+    /// Zeroes the memory of a freed mm, its frames included: only somebody who may not could tell. Words that are read
+    /// as if they never changed stay.
+    pub fn forget_freed(&mut self, mm: MmId) {
+        let frames = [0, 1].map(|i| FrameId(2 * mm.0 + i));
+        for loc in [
+            Loc::ListNext(Node::Page(mm)),
+            Loc::ListPrev(Node::Page(mm)),
+            Loc::KernelEntry(mm),
+            Loc::UserEntry(mm, Slot::Pte),
+            Loc::UserEntry(mm, Slot::Huge),
+            Loc::Cpumask(mm),
+            Loc::FlushPending(mm),
+        ]
+        .into_iter()
+        .chain(frames.map(Loc::FrameRefs))
+        .chain(frames.map(Loc::Compound))
+        {
+            self.set(loc, 0);
+        }
     }
 
     /// Where an mm is in its life.

@@ -5,6 +5,12 @@
 //! answer the code runs from its beginning with the answers that led there; everything it announces on the way must be
 //! what it announced before. If not, it is not a function of its answers, and nothing that was explored means
 //! anything: [`Automata::nondeterminism`] says so and the run is void.
+//!
+//! Answers often differ in what the code does not look at: other CPUs' bits of a mask, the DIRTY bit of an entry it
+//! removes, whether it had to wait for a lock, whom it had to interrupt for a flush that is over. Points that are
+//! reached alike but for that ([`is_forgotten`]), report the same and announce the same are therefore taken for one,
+//! and this is checked as well: from there on the code is run with *every* history that the point stands for. If they
+//! ever part, [`Automata::parted`] says that the exploration has to be done again; the next one keeps them apart.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -46,7 +52,7 @@ impl NodeId {
 }
 
 /// What is known about a point.
-#[derive(Clone, Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Node {
     /// What the code does next. [`Op::Idle`]: it has returned.
     pub next: Op,
@@ -54,11 +60,50 @@ pub struct Node {
     pub events: Box<[Event]>,
     /// It panicked instead of announcing anything.
     pub panicked: Option<Box<str>>,
+}
+
+/// How a point is reached.
+struct Reached {
     cpu: CpuId,
     piece: Piece,
-    /// The node before and the answer that led here.
-    from: Option<(NodeId, u64)>,
+    /// What was announced on the way here.
+    path: Vec<Op>,
+    /// The answers to it: every list of answers that leads here.
+    histories: Vec<History>,
+    /// What follows it, by answer.
+    children: Vec<(u64, NodeId)>,
+    /// The last point on the way here that is not forgotten.
+    since: NodeId,
 }
+
+/// Whether code is expected to go on in the same way however the operation was answered, and even if it was left out:
+/// waiting for a lock, flushing. Only a guess at what is worth comparing; what is taken for one is checked to be.
+fn is_forgotten(op: Op) -> bool {
+    matches!(
+        op,
+        Op::TicketWait(_)
+            | Op::RwWait(_)
+            | Op::TlbState
+            | Op::FlushTlb(_)
+            | Op::LeaveMm(_)
+            | Op::Load(Loc::Cpumask(_))
+            | Op::Store(Loc::Request(_) | Loc::Acks(_), _)
+            | Op::SendIpi(_)
+            | Op::AwaitZero(_)
+    )
+}
+
+/// Points are compared with those that were reached from the same point by the same operation; forgotten ones count
+/// as none.
+type Kin = (NodeId, Option<Op>);
+
+type History = Box<[u64]>;
+
+/// The most histories one point stands for; further ones get a point of their own.
+const MOST_HISTORIES: usize = 64;
+
+/// Histories that look alike for a while and then part: they must not be taken for one.
+pub type Parted = std::collections::HashSet<(CpuId, Piece, History)>;
 
 /// Something that can be run on the simulated machine: a design's code, or a mutant of it.
 pub trait Runnable: Send + Sync {
@@ -99,33 +144,55 @@ pub struct Automata {
     nodes: boxcar::Vec<Node>,
     edges: RwLock<HashMap<(NodeId, u64), NodeId, RandomState>>,
     roots: RwLock<HashMap<(CpuId, Piece), NodeId, RandomState>>,
+    /// By number of the point. Whoever discovers holds it throughout.
+    reached: Mutex<Vec<Reached>>,
+    kin: Mutex<HashMap<Kin, Vec<NodeId>, RandomState>>,
     runs: AtomicU64,
+    /// Histories that get points of their own.
+    apart: Parted,
+    parted: Mutex<Parted>,
     nondeterminism: Mutex<Option<Nondeterminism>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Automata {
     /// Nothing known yet. `boot` is any state of the machine the code will run on.
     pub fn new(code: Box<dyn Runnable>, boot: SimState) -> Self {
-        let nodes = boxcar::Vec::new();
-        // Number 0 stands for "nothing runs".
-        nodes.push(Node {
-            next: Op::Idle,
-            events: Box::default(),
-            panicked: None,
-            cpu: CpuId(0),
-            piece: Piece::Operation(Operation::EnterLazyTlb),
-            from: None,
-        });
-        Self {
+        let automata = Self {
             code,
             env: boot.env,
             boot,
-            nodes,
+            nodes: boxcar::Vec::new(),
             edges: RwLock::default(),
             roots: RwLock::default(),
+            reached: Mutex::default(),
+            kin: Mutex::default(),
             runs: AtomicU64::new(0),
+            apart: Parted::default(),
+            parted: Mutex::default(),
             nondeterminism: Mutex::new(None),
-        }
+        };
+        // Number 0 stands for "nothing runs".
+        let nothing = Node {
+            next: Op::Idle,
+            events: Box::default(),
+            panicked: None,
+        };
+        let piece = Piece::Operation(Operation::EnterLazyTlb);
+        automata.add(&mut lock(&automata.reached), nothing, (CpuId(0), piece), Vec::new(), Vec::new(), None);
+        automata
+    }
+
+    /// The same code, nothing known, but these histories never taken for one another.
+    pub fn again(self, apart: Parted) -> Self {
+        let mut again = Self::new(self.code, self.boot);
+        again.runs = self.runs;
+        again.apart = self.apart;
+        again.apart.extend(apart);
+        again
     }
 
     /// The point.
@@ -133,6 +200,8 @@ impl Automata {
         &self.nodes[id.0 as usize]
     }
 
+    /// dbg
+    pub fn dbg(&self, id: NodeId) -> String { let r = lock(&self.reached); let x=&r[id.0 as usize]; format!("{id:?} {:?} {:?} path {:?} h {:?} n {} since {:?}", x.piece, self.node(id), x.path, x.histories.first(), x.histories.len(), x.since) }
     /// How often real code was run.
     pub fn runs(&self) -> u64 {
         self.runs.load(Relaxed)
@@ -145,10 +214,13 @@ impl Automata {
 
     /// Whether the code was ever caught doing something else than before.
     pub fn nondeterminism(&self) -> Option<Nondeterminism> {
-        self.nondeterminism
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.nondeterminism).clone()
+    }
+
+    /// Histories that were taken for one and turned out not to be: the exploration was of something else than the
+    /// code. Empty if all is well.
+    pub fn parted(&self) -> Parted {
+        lock(&self.parted).clone()
     }
 
     /// The beginning of a piece.
@@ -160,9 +232,11 @@ impl Automata {
         }
         drop(known);
         let mut roots = self.roots.write().unwrap_or_else(PoisonError::into_inner);
-        *roots
-            .entry(key)
-            .or_insert_with(|| self.discover(cpu, piece, None))
+        *roots.entry(key).or_insert_with(|| {
+            let found = self.run_twice(key, &[], &[]);
+            let mut reached = lock(&self.reached);
+            self.add(&mut reached, found, key, Vec::new(), vec![Box::default()], None)
+        })
     }
 
     /// Where the code goes from a point when its operation is answered so.
@@ -174,74 +248,131 @@ impl Automata {
         }
         drop(known);
         let mut edges = self.edges.write().unwrap_or_else(PoisonError::into_inner);
-        *edges.entry(key).or_insert_with(|| {
-            let Node { cpu, piece, .. } = *self.node(at);
-            self.discover(cpu, piece, Some(key))
-        })
+        *edges
+            .entry(key)
+            .or_insert_with(|| self.discover(&mut lock(&self.reached), at, answer))
     }
 
-    /// Runs real code: twice, since once proves nothing about its being a function.
-    fn discover(&self, cpu: CpuId, piece: Piece, from: Option<(NodeId, u64)>) -> NodeId {
-        let (mut answers, mut expected) = (Vec::new(), Vec::new());
-        let mut at = from;
-        while let Some((node, answer)) = at {
-            answers.push(answer);
-            expected.push(self.node(node).next);
-            at = self.node(node).from;
-        }
-        answers.reverse();
-        expected.reverse();
-        // The `iret` is the hardware's, not the handler's.
-        if expected.last() == Some(&Op::Iret) {
-            expected.pop();
-        }
-        let (node, announced) = self.run(cpu, piece, from, &answers);
-        let (again, _) = self.run(cpu, piece, from, &answers);
-        let differs = |a: &dyn std::fmt::Debug, b: &dyn std::fmt::Debug, after| Nondeterminism {
+    fn add(
+        &self,
+        reached: &mut Vec<Reached>,
+        node: Node,
+        (cpu, piece): (CpuId, Piece),
+        path: Vec<Op>,
+        histories: Vec<History>,
+        since: Option<NodeId>,
+    ) -> NodeId {
+        reached.push(Reached {
+            since: since.unwrap_or(NodeId(reached.len() as u32)),
             cpu,
             piece,
-            after,
-            announced: format!("{a:?}"),
-            before: format!("{b:?}"),
+            path,
+            histories,
+            children: Vec::new(),
+        });
+        let id = NodeId(self.nodes.push(node) as u32);
+        debug_assert_eq!(id.0 as usize + 1, reached.len(), "points are added one at a time");
+        id
+    }
+
+    /// Runs real code with every history the point stands for, and this answer.
+    fn discover(&self, reached: &mut Vec<Reached>, at: NodeId, answer: u64) -> NodeId {
+        let from = &reached[at.0 as usize];
+        let key = (from.cpu, from.piece);
+        let mut path = from.path.clone();
+        path.push(self.node(at).next);
+        let histories: Vec<_> = from.histories.iter().map(|h| longer(h, answer)).collect();
+        let found = self.run_twice(key, &path, &histories[0]);
+        self.must_agree(key, &histories[1..], &found);
+        // Reached otherwise, but in nothing that anybody could tell so far?
+        let op = self.node(at).next;
+        let forgotten = is_forgotten(op);
+        let kin = (from.since, (!forgotten).then_some(op));
+        let obeyed = matches!(op, Op::Load(Loc::Request(_)));
+        let apart = |h: &History| self.apart.contains(&(key.0, key.1, h.clone()));
+        let mergeable = !obeyed && !histories.iter().any(apart);
+        let mut families = lock(&self.kin);
+        let family = families.entry(kin).or_default();
+        let alike = family.iter().copied().find(|&other| {
+            let room = reached[other.0 as usize].histories.len() + histories.len() <= MOST_HISTORIES;
+            mergeable && room && *self.node(other) == found
+        });
+        let child = match alike {
+            Some(child) => {
+                self.stand_for(reached, child, histories);
+                child
+            }
+            None => {
+                let since = forgotten.then_some(kin.0);
+                let child = self.add(reached, found, key, path, histories, since);
+                family.push(child);
+                child
+            }
         };
-        let found = announced
-            .iter()
-            .zip(&expected)
-            .position(|(a, b)| a != b)
-            .map(|i| differs(&announced[i], &expected[i], i))
-            .or_else(|| {
-                (announced.len() < expected.len()).then(|| {
-                    let i = announced.len();
-                    differs(&"its end", &expected[i], i)
-                })
-            })
-            .or_else(|| {
-                ((node.next, &node.events) != (again.next, &again.events)).then(|| {
-                    let pair = |n: &Node| (n.next, n.events.clone());
-                    differs(&pair(&again), &pair(&node), answers.len())
-                })
-            });
-        if let Some(found) = found {
-            self.nondeterminism
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get_or_insert(found);
+        reached[at.0 as usize].children.push((answer, child));
+        child
+    }
+
+    /// Lets a point stand for more histories; what follows it must follow them as well.
+    fn stand_for(&self, reached: &mut Vec<Reached>, at: NodeId, histories: Vec<History>) {
+        let Reached { cpu, piece, ref children, .. } = reached[at.0 as usize];
+        for (answer, child) in children.clone() {
+            let on: Vec<_> = histories.iter().map(|h| longer(h, answer)).collect();
+            self.must_agree((cpu, piece), &on, self.node(child));
+            self.stand_for(reached, child, on);
         }
-        NodeId(self.nodes.push(node) as u32)
+        reached[at.0 as usize].histories.extend(histories);
+    }
+
+    /// All these histories must lead to what was found.
+    fn must_agree(&self, key: (CpuId, Piece), histories: &[History], found: &Node) {
+        for history in histories {
+            if self.run(key, history).0 != *found {
+                // All prefixes: one of them is where it was taken for something else.
+                let prefixes = (1..history.len()).map(|n| (key.0, key.1, history[..n].into()));
+                lock(&self.parted).extend(prefixes);
+            }
+        }
+    }
+
+    /// Runs real code twice, since once proves nothing about its being a function, and compares what it announces on
+    /// the way with what it announced before.
+    fn run_twice(&self, key: (CpuId, Piece), path: &[Op], history: &[u64]) -> Node {
+        let (node, announced) = self.run(key, history);
+        let (again, _) = self.run(key, history);
+        // The `iret` is the hardware's, not the handler's.
+        let path = path.strip_suffix(&[Op::Iret]).unwrap_or(path);
+        let differs = |after, announced: String, before: String| Nondeterminism {
+            cpu: key.0,
+            piece: key.1,
+            after,
+            announced,
+            before,
+        };
+        let parts = path.iter().zip(&announced).position(|(a, b)| a != b);
+        let found = if let Some(i) = parts {
+            Some(differs(i, format!("{:?}", announced[i]), format!("{:?}", path[i])))
+        } else if announced.len() != path.len() {
+            let i = announced.len().min(path.len());
+            let op = |ops: &[Op]| ops.get(i).map_or("its end".to_string(), |op| format!("{op:?}"));
+            Some(differs(i, op(&announced), op(path)))
+        } else if node != again {
+            Some(differs(path.len(), format!("{again:?}"), format!("{node:?}")))
+        } else {
+            None
+        };
+        if let Some(found) = found {
+            lock(&self.nondeterminism).get_or_insert(found);
+        }
+        node
     }
 
     /// One run of real code with these answers: the point it comes to, and what it announced before.
-    fn run(
-        &self,
-        cpu: CpuId,
-        piece: Piece,
-        from: Option<(NodeId, u64)>,
-        answers: &[u64],
-    ) -> (Node, Vec<Op>) {
+    fn run(&self, (cpu, piece): (CpuId, Piece), history: &[u64]) -> (Node, Vec<Op>) {
         self.runs.fetch_add(1, Relaxed);
         let replay = Replay {
             boot: &self.boot,
-            answers,
+            answers: history,
             given: RefCell::default(),
             events: RefCell::default(),
         };
@@ -252,12 +383,16 @@ impl Automata {
             env: self.env,
         };
         let went = catch_unwind(AssertUnwindSafe(|| self.code.run(&machine, piece)));
-        let mut panicked = None;
+        let given = replay.given.take();
+        let (mut events, mut panicked) = (Box::from(replay.events.take()), None);
         let next = match (went, piece) {
             (Ok(()), Piece::Operation(_)) => Op::Idle,
-            // Where the handler of an interrupt has returned, the `iret` is still to come: once.
-            (Ok(()), Piece::Handler(_)) if from.is_some_and(|(n, _)| self.node(n).next == Op::Iret) => Op::Idle,
-            (Ok(()), Piece::Handler(_)) => Op::Iret,
+            // The handler has returned; the `iret` is still to come, and has come if one more answer was given.
+            (Ok(()), Piece::Handler(_)) if given.len() == history.len() => Op::Iret,
+            (Ok(()), Piece::Handler(_)) => {
+                events = Box::default();
+                Op::Idle
+            }
             (Err(payload), _) => match payload.downcast::<Announced>() {
                 Ok(announced) => announced.0,
                 Err(payload) => {
@@ -268,18 +403,15 @@ impl Automata {
         };
         let node = Node {
             next,
-            events: if next == Op::Idle && matches!(piece, Piece::Handler(_)) {
-                Box::default()
-            } else {
-                replay.events.take().into()
-            },
+            events,
             panicked,
-            cpu,
-            piece,
-            from,
         };
-        (node, replay.given.take())
+        (node, given)
     }
+}
+
+fn longer(history: &[u64], answer: u64) -> History {
+    history.iter().copied().chain([answer]).collect()
 }
 
 fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {

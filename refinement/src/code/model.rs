@@ -143,6 +143,12 @@ impl CodeModel {
         }
         // Kept by properties on states, not as a history.
         next.machine.strict_rule_broken = false;
+        let at = next.at;
+        next.forget(|cpu| {
+            at[cpu.index()]
+                .iter()
+                .any(|&node| matches!(self.code.node(node).next, Op::Store(Loc::Acks(of), _) if of == cpu))
+        });
         match went {
             Ok(()) => Ok(next),
             Err(stop) => Err((next, stop)),
@@ -190,7 +196,22 @@ impl CodeModel {
                 self.operate(next, cpu, level, at, op, watch)?;
             }
         }
-        self.run_movers(next, cpu, watch)
+        self.run_movers(next, cpu, watch)?;
+        // Whoever was handed a lock knows it by now.
+        for other in next.machine.cpu_ids() {
+            if other != cpu && self.waits_no_more(next, other) {
+                self.run_movers(next, other, watch)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what executes on a CPU waited for a lock that is its own now.
+    fn waits_no_more(&self, state: &CodeState, cpu: CpuId) -> bool {
+        let op = self.announced(state, cpu, state.top(cpu));
+        op.is_some_and(|op| {
+            matches!(op, Op::TicketWait(_) | Op::RwWait(_)) && state.machine.enabled(cpu, op)
+        })
     }
 
     fn interrupt<W: Watch>(
@@ -217,6 +238,11 @@ impl CodeModel {
     ) -> Result<(), W::Stop> {
         if let Some(loc) = unguarded(&next.machine, cpu, level, op) {
             next.noticed.get_or_insert(Noticed::Unguarded { cpu, loc });
+        }
+        if let Op::Load(Loc::Request(from)) = op
+            && next.machine.word(Loc::Acks(from)) >> cpu.0 & 1 == 0
+        {
+            next.noticed.get_or_insert(Noticed::AnsweredRequest { cpu, from });
         }
         let answer = next.machine.apply(cpu, op);
         let after = self.code.after(at, answer);
@@ -269,6 +295,10 @@ impl CodeModel {
             let op = self.code.node(at).next;
             if !is_mover(&next.machine, cpu, level, op) {
                 return Ok(());
+            }
+            if matches!(op, Op::TicketWait(_) | Op::RwWait(_)) {
+                self.operate(next, cpu, level, at, op, watch)?;
+                continue;
             }
             // What turns out to be a step of the protocol keeps its own scheduling point.
             let answer = next.machine.clone().apply(cpu, op);

@@ -10,9 +10,10 @@
 //! | read of `cpu_tlbstate` | private to the CPU | none needed |
 //! | link of `pgd_list`, read | whoever writes it holds `pgd_lock` exclusively | this context holds `pgd_lock` |
 //! | link of `pgd_list`, write | whoever touches it holds `pgd_lock` | this context holds it exclusively |
-//! | own request, own acknowledgement word, write | read only by handlers of this CPU's IPI | none is pending or running |
+//! | own request, own acknowledgement word, write | read only by handlers of this CPU's IPI | none is pending or owes an answer |
 //! | sender's request, read by the handler | written only while nobody owes an answer | this CPU has not acknowledged |
 //! | sending an IPI | sets one bit that nobody else sets, and is never refused (a left mover) | none needed |
+//! | the end of a wait for a lock that is owned by now | nobody can take it away, and nobody can see it | this context owns it |
 //! | kernel entry of an mm that is not born yet, write | not listed, not loaded | `pgd_alloc` of it runs here |
 //!
 //! Guards are looked at in every state, so a mutant that drops a lock loses the reduction, not the bug. The other half
@@ -55,14 +56,14 @@ pub fn is_mover(machine: &SimState, cpu: CpuId, level: Level, op: Op) -> bool {
     let me = (cpu, level == Level::Irq);
     match op {
         Op::TlbState | Op::SendIpi(_) => true,
+        Op::TicketWait(_) | Op::RwWait(_) => machine.enabled(cpu, op),
         Op::Load(Loc::ListNext(_) | Loc::ListPrev(_)) => holds_pgd_lock(machine, me, false),
         Op::Store(Loc::ListNext(_) | Loc::ListPrev(_), _) => holds_pgd_lock(machine, me, true),
         Op::Store(Loc::Request(of) | Loc::Acks(of), _) => {
+            // Whoever has answered already does not look again (or is noticed).
             of == cpu
-                && machine.cpu_ids().all(|other| {
-                    let other = &machine.cpus[other.index()];
-                    !other.ipis.contains(cpu) && other.in_irq != Some(Vector::FlushTlb(cpu))
-                })
+                && machine.word(Loc::Acks(cpu)) == 0
+                && machine.cpu_ids().all(|other| !machine.cpus[other.index()].ipis.contains(cpu))
         }
         Op::Load(Loc::Request(from)) => {
             let owes = machine.word(Loc::Acks(from)) >> cpu.0 & 1 == 1;

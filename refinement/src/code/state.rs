@@ -1,7 +1,8 @@
 //! One state of the code: the machine, and where every CPU's code stands.
 
-use shootdown_impl::id::CpuId;
-use shootdown_impl::kernel::Loc;
+use shootdown_impl::id::{CpuId, MmId};
+use shootdown_impl::kernel::{Loc, Node};
+use shootdown_impl::mm::Life;
 use shootdown_impl::sim::{SIM_CPUS, SimState, Violation};
 use shootdown_spec::id::Level;
 
@@ -33,6 +34,13 @@ pub enum Noticed {
         /// Which word.
         loc: Loc,
     },
+    /// A flush handler read a request that it had answered already (or that nobody sent).
+    AnsweredRequest {
+        /// Who read it.
+        cpu: CpuId,
+        /// Whose request.
+        from: CpuId,
+    },
     /// The code panicked.
     Panicked {
         /// On which CPU.
@@ -45,12 +53,35 @@ impl std::fmt::Display for Noticed {
         match self {
             Self::Machine(violation) => write!(f, "{violation}"),
             Self::Unguarded { cpu, loc } => write!(f, "{cpu} touches {loc:?} without pgd_lock"),
+            Self::AnsweredRequest { cpu, from } => {
+                write!(f, "{cpu} reads a request of {from} without owing an answer")
+            }
             Self::Panicked { cpu } => write!(f, "the code panics on {cpu}"),
         }
     }
 }
 
 impl CodeState {
+    /// Forgets what nobody can read any more, so that states that differ in nothing else are one.
+    ///
+    /// A request that everybody has answered: whoever reads one without owing an answer is noticed
+    /// ([`Noticed::AnsweredRequest`]), and the next flush writes it anew. The memory of a freed mm: whoever touches it
+    /// is noticed by the machine.
+    pub fn forget(&mut self, publishing: impl Fn(CpuId) -> bool) {
+        let machine = &mut self.machine;
+        for cpu in machine.cpu_ids() {
+            let request = Loc::Request(cpu);
+            if machine.word(request) != 0 && machine.word(Loc::Acks(cpu)) == 0 && !publishing(cpu) {
+                machine.set(request, 0);
+            }
+        }
+        for mm in (0..machine.env.mms).map(MmId) {
+            if machine.life(mm) == Life::Freed && machine.word(Loc::ListPrev(Node::Page(mm))) != 0 {
+                machine.forget_freed(mm);
+            }
+        }
+    }
+
     /// The level that executes on a CPU.
     pub fn top(&self, cpu: CpuId) -> Level {
         if self.machine.cpus[cpu.index()].in_irq.is_some() {

@@ -17,6 +17,8 @@ use shootdown_spec::id::CpuSet;
 
 use super::agree::{Disagreement, Sides, same};
 use super::id::{cpu_to_spec, cpus};
+use crate::code::automaton::Automata;
+use crate::code::state::CodeState;
 
 /// How far a sender is with its request.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,8 +31,8 @@ enum Sending {
     Done,
 }
 
-fn sending(sides: Sides<'_>, cpu: CpuId) -> Sending {
-    let ops = sides.code.at[cpu.index()].map(|node| sides.automata.node(node).next);
+fn sending(automata: &Automata, code: &CodeState, cpu: CpuId) -> Sending {
+    let ops = code.at[cpu.index()].map(|node| automata.node(node).next);
     ops.into_iter().fold(Sending::Done, |so_far, op| match op {
         Op::Store(Loc::Request(of) | Loc::Acks(of), _) if of == cpu => Sending::Publishing,
         Op::SendIpi(_) => Sending::Interrupting,
@@ -41,7 +43,7 @@ fn sending(sides: Sides<'_>, cpu: CpuId) -> Sending {
 pub(super) fn agree(sides: Sides<'_>) -> Result<(), Disagreement> {
     let machine = &sides.code.machine;
     for from in machine.cpu_ids() {
-        let progress = sending(sides, from);
+        let progress = sending(sides.automata, sides.code, from);
         let owed = cpus(CpuMask::from_word(machine.word(Loc::Acks(from))));
         let spec = sides.spec.cpu(cpu_to_spec(from));
         if progress != Sending::Publishing {
@@ -59,6 +61,11 @@ pub(super) fn agree(sides: Sides<'_>) -> Result<(), Disagreement> {
         }
     }
     Ok(())
+}
+
+/// Whether some CPU has read a mask and not sent its last IPI yet.
+pub fn anybody_sends(cpus: usize, automata: &Automata, code: &CodeState) -> bool {
+    (0..cpus as u8).any(|cpu| sending(automata, code, CpuId(cpu)) != Sending::Done)
 }
 
 /// The set that `targets` is, without the sender.
