@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rapidhash::fast::RandomState;
 use shootdown_impl::env::Environment;
@@ -81,7 +81,10 @@ struct Reached {
 fn is_forgotten(op: Op) -> bool {
     matches!(
         op,
-        Op::TicketWait(_)
+        Op::TicketDraw(_)
+            | Op::TicketWait(_)
+            | Op::ReadLock(_)
+            | Op::WriteLock(_)
             | Op::RwWait(_)
             | Op::TlbState
             | Op::FlushTlb(_)
@@ -137,7 +140,7 @@ pub struct Nondeterminism {
 
 /// Everything that is known about the code.
 pub struct Automata {
-    code: Box<dyn Runnable>,
+    code: Arc<dyn Runnable>,
     env: Environment,
     /// Where words that never change are read.
     boot: SimState,
@@ -160,7 +163,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Automata {
     /// Nothing known yet. `boot` is any state of the machine the code will run on.
-    pub fn new(code: Box<dyn Runnable>, boot: SimState) -> Self {
+    pub fn new(code: Arc<dyn Runnable>, boot: SimState) -> Self {
         let automata = Self {
             code,
             env: boot.env,
@@ -186,12 +189,12 @@ impl Automata {
         automata
     }
 
-    /// The same code, nothing known, but these histories never taken for one another.
-    pub fn again(self, apart: Parted) -> Self {
-        let mut again = Self::new(self.code, self.boot);
-        again.runs = self.runs;
-        again.apart = self.apart;
-        again.apart.extend(apart);
+    /// The same code, nothing known, but what has parted is never taken for one again.
+    pub fn again(&self) -> Self {
+        let mut again = Self::new(self.code.clone(), self.boot);
+        again.runs = AtomicU64::new(self.runs());
+        again.apart = self.apart.clone();
+        again.apart.extend(self.parted());
         again
     }
 
@@ -200,8 +203,6 @@ impl Automata {
         &self.nodes[id.0 as usize]
     }
 
-    /// dbg
-    pub fn dbg(&self, id: NodeId) -> String { let r = lock(&self.reached); let x=&r[id.0 as usize]; format!("{id:?} {:?} {:?} path {:?} h {:?} n {} since {:?}", x.piece, self.node(id), x.path, x.histories.first(), x.histories.len(), x.since) }
     /// How often real code was run.
     pub fn runs(&self) -> u64 {
         self.runs.load(Relaxed)

@@ -4,6 +4,8 @@
 //! an interrupt; its hardware walker caches a translation. What a CPU may start, and how often, is the workload's, as
 //! for the protocol; whether it may start it *now* is the simulated machine's to say.
 
+use std::sync::Arc;
+
 use shootdown_impl::event::Event;
 use shootdown_impl::id::{CpuId, MmId};
 use shootdown_impl::irq::Vector;
@@ -61,7 +63,7 @@ impl Watch for () {
 
 impl CodeModel {
     /// The code in the configuration's environment, with its workload.
-    pub fn new(config: Config, code: Box<dyn Runnable>) -> Self {
+    pub fn new(config: Config, code: Arc<dyn Runnable>) -> Self {
         let boot = boot(&config, &config.starts()[0]);
         Self {
             config,

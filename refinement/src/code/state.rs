@@ -61,6 +61,23 @@ impl std::fmt::Display for Noticed {
     }
 }
 
+impl Noticed {
+    /// The protocol's property that is about it, if one is.
+    pub fn property(&self) -> Option<&'static str> {
+        let Self::Machine(violation) = self else {
+            return None;
+        };
+        match violation {
+            Violation::StaleTlb { .. } => Some("no_stale_tlb_after_return"),
+            Violation::FreedFrame { .. } => Some("no_use_of_freed_frame"),
+            Violation::GupOnReusedPage { .. } => Some("no_walker_on_reused_table"),
+            Violation::PinnedWrite { .. } => Some("no_write_to_pinned_pgd"),
+            Violation::FreedMm { .. } => Some("pgd_list_integrity"),
+            _ => None,
+        }
+    }
+}
+
 impl CodeState {
     /// Forgets what nobody can read any more, so that states that differ in nothing else are one.
     ///

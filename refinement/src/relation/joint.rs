@@ -6,9 +6,11 @@
 //! Where one of these fails the run ends in a state that says so ([`Fit`]), so that the search finds the shortest such
 //! run; [`super::failure`] then works out the details.
 
+use std::sync::Arc;
+
 use shootdown_spec::config::{Config, Start};
 use shootdown_spec::model::{Action, Protocol};
-use shootdown_spec::property::observe;
+use shootdown_spec::property::{Property, observe};
 use shootdown_spec::search::Scheduled;
 use shootdown_spec::state::State;
 use stateright::Model;
@@ -20,7 +22,7 @@ use super::coverage::Coverage;
 use super::step::{Refused, follow};
 use crate::code::automaton::Runnable;
 use crate::code::model::{CodeModel, Seen, Watch};
-use crate::code::state::CodeState;
+use crate::code::state::{CodeState, Noticed};
 use crate::code::stuck::stuck;
 use crate::map;
 use crate::map::agree::{Disagreement, Sides, agree};
@@ -138,12 +140,18 @@ impl Watch for Follower<'_> {
 
 impl Refinement {
     /// That code against the configuration's protocol.
-    pub fn new(config: Config, code: Box<dyn Runnable>) -> Self {
+    pub fn new(config: Config, code: Arc<dyn Runnable>) -> Self {
         Self {
             coverage: Coverage::new(&config),
             spec: Protocol::new(config.clone()),
             code: CodeModel::new(config, code),
         }
+    }
+
+    /// Forgets everything about the code but what has parted: see [`crate::code::automaton`].
+    pub fn start_again(&mut self) {
+        self.code.code = self.code.code.again();
+        self.coverage = Coverage::new(self.config());
     }
 
     /// What runs.
@@ -180,6 +188,16 @@ impl Refinement {
             fit: Fit::Agrees,
         };
         let misfit = misfit.or_else(|| self.compare(&next).err());
+        // What the protocol itself calls a violation there is no news.
+        let excused = |noticed: Noticed| {
+            let property = noticed.property().and_then(|name| Property::named(name));
+            property.is_some_and(|(_, p)| {
+                p.is_violated(self.config(), &joint.spec) || p.is_violated(self.config(), &next.spec)
+            })
+        };
+        if next.code.noticed.is_some_and(excused) {
+            next.code.noticed = None;
+        }
         if let Some(misfit) = &misfit {
             next.fit = misfit.fit();
         }
