@@ -23,6 +23,7 @@ pub mod config;
 pub mod cpu;
 pub mod design;
 pub mod environment;
+pub mod export;
 pub mod id;
 pub mod message;
 pub mod mm;
