@@ -7,6 +7,7 @@
 mod cli;
 mod expectation;
 mod map;
+mod spin;
 mod web;
 
 use clap::Parser;

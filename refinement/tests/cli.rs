@@ -6,9 +6,11 @@ use std::process::Output;
 mod cli {
     mod check;
     mod explore;
+    mod export;
     mod list;
     mod matrix;
     mod replay;
+    mod second_opinion;
     mod usage;
 }
 

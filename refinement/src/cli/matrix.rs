@@ -4,6 +4,8 @@ mod docs;
 mod markdown;
 mod table;
 
+pub use table::short as short_name;
+
 use super::Format;
 use super::bounds::Bounds;
 use super::error::CliError;
