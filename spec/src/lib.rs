@@ -11,7 +11,8 @@
 //! Reading order: [`program`], the files under `path/` beside the C source, [`select`] (where
 //! designs differ), the objects [`cpu`], [`spinlock`], [`mm`], [`pgd_list`], [`tlb`] with the
 //! [`message`]s between them; then the two hosts, [`actor`] (a Stateright actor model) and
-//! [`model`] (the same objects, message-free); then [`property`], [`search`], [`check`].
+//! [`model`] (the same objects, message-free); then [`property`], [`search`], [`check`]. [`export`]
+//! writes a configuration for other checkers.
 //!
 //! # Limitations
 //! Sequential consistency, ticket-fair spinlocks, one flush vector, one kernel entry, one pte
