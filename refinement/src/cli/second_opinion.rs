@@ -182,6 +182,8 @@ fn compare_all(spin: &Spin, cells: &[&Cell], jobs: usize) -> Result<Vec<Compared
     let (mut compared, mut interrupted) = (Vec::new(), false);
     for result in done {
         match result {
+            // Ctrl-C reaches the verifiers too.
+            Some(Err(_)) if cancel.load(Ordering::Relaxed) => interrupted = true,
             Some(result) => compared.push(result?),
             None => interrupted = true,
         }
