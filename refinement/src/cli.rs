@@ -6,12 +6,15 @@ pub mod completions;
 pub mod error;
 pub mod exit_code;
 pub mod explore;
+pub mod export;
+pub mod generated;
 pub mod json;
 pub mod list;
 pub mod matrix;
 pub mod output;
 pub mod prove;
 pub mod replay;
+pub mod second_opinion;
 pub mod stress;
 pub mod subject;
 
@@ -58,6 +61,10 @@ enum Command {
     Prove(prove::Args),
     /// Replay a printed schedule step by step
     Replay(replay::Args),
+    /// The protocol written for other tools
+    Export(export::Args),
+    /// Every cell of the matrix once more by the Spin verifier: verdicts and state counts must agree
+    SecondOpinion(second_opinion::Args),
     /// The implementation on real threads; a watchdog explains a hang
     Stress(stress::Args),
     /// Designs, environments, programs, properties, workloads and deviations
@@ -87,6 +94,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Matrix(args)) => matrix::run(&args),
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
+        Some(Command::Export(args)) => export::run(&args),
+        Some(Command::SecondOpinion(args)) => second_opinion::run(&args),
         Some(Command::Stress(args)) => stress::run(&args),
         Some(Command::List(args)) => list::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),

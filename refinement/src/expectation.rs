@@ -109,6 +109,20 @@ impl Expectations {
     }
 }
 
+impl Expectations {
+    /// Every cell once, the grid's first: one that also decides a claim is not repeated.
+    pub fn cells(&self) -> Vec<&Cell> {
+        let claimed = self.claim.iter().flat_map(|c| &c.cell);
+        let mut cells: Vec<&Cell> = Vec::new();
+        for cell in self.grid.iter().chain(claimed) {
+            if !cells.iter().any(|c| c.command() == cell.command()) {
+                cells.push(cell);
+            }
+        }
+        cells
+    }
+}
+
 impl Cell {
     /// The configuration.
     ///

@@ -6,6 +6,7 @@
 
 mod cli;
 mod expectation;
+mod spin;
 mod web;
 
 use clap::Parser;

@@ -6,10 +6,12 @@ use std::process::Output;
 mod cli {
     mod check;
     mod explore;
+    mod export;
     mod list;
     mod matrix;
     mod prove;
     mod replay;
+    mod second_opinion;
     mod usage;
 }
 

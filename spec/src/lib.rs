@@ -12,7 +12,8 @@
 //! designs differ), the objects [`cpu`], [`spinlock`], [`mm`], [`pgd_list`], [`tlb`] with the
 //! [`message`]s between them; then the two hosts, [`actor`] (a Stateright actor model) and
 //! [`model`] (the same objects, message-free); then [`property`], [`search`], [`check`];
-//! and beside all that [`order`], which looks at the programs without running them.
+//! beside all that [`order`], which looks at the programs without running them, and [`export`],
+//! which writes a configuration for other checkers.
 //!
 //! # Limitations
 //! Sequential consistency, ticket-fair spinlocks, one flush vector, one kernel entry, one pte
@@ -24,6 +25,7 @@ pub mod config;
 pub mod cpu;
 pub mod design;
 pub mod environment;
+pub mod export;
 pub mod id;
 pub mod message;
 pub mod mm;

@@ -1,6 +1,7 @@
 //! Everything that can go wrong outside the model, with what to do about it.
 
 use super::exit_code::ExitCode;
+use crate::spin::SpinError;
 use shootdown_impl::host::stress::StressError;
 use shootdown_spec::config::ConfigError;
 use shootdown_spec::schedule::ScheduleError;
@@ -27,6 +28,20 @@ pub enum CliError {
     /// The implementation could not be run.
     #[error("{0}")]
     StressRun(#[from] StressError),
+    /// The Spin verifier is missing or came to no verdict.
+    #[error("{0}")]
+    Spin(#[from] SpinError),
+    /// Ctrl-C between two cells.
+    #[error("interrupted: {0} of {1} cells were compared")]
+    Interrupted(usize, usize),
+    /// A page that should have a generated part has no markers for it.
+    #[error("{}: no `<!-- {name}:begin -->` and `<!-- {name}:end -->` to write between", path.display())]
+    NoMarkers {
+        /// The page.
+        path: PathBuf,
+        /// The part.
+        name: &'static str,
+    },
     /// A schedule that cannot be read.
     #[error("{source_name}: {error}")]
     Schedule {
@@ -106,6 +121,8 @@ impl CliError {
         eprintln!("error: {}", printable(&self.to_string()));
         match self {
             CliError::Signal(_) | CliError::Json(_) | CliError::Output(_) => ExitCode::Internal,
+            CliError::Interrupted(..) => ExitCode::Incomplete,
+            CliError::Spin(error) if !error.is_usage() => ExitCode::Internal,
             CliError::StressRun(StressError::Thread(_)) => ExitCode::Internal,
             _ => ExitCode::Usage,
         }

@@ -5,6 +5,8 @@ mod markdown;
 mod order;
 mod table;
 
+pub use table::short as short_name;
+
 use super::Format;
 use super::bounds::Bounds;
 use super::error::CliError;

@@ -3,7 +3,7 @@
 use super::table::{grid_axes, summary};
 use super::{Matrix, markdown, order};
 use crate::cli::error::CliError;
-use crate::cli::list;
+use crate::cli::{generated, list};
 use shootdown_spec::report::{self, TextOptions};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -42,14 +42,7 @@ fn read(path: &Path) -> Result<String, CliError> {
 /// A page with its generated parts made anew.
 fn with_parts(page: &str, parts: &[Part], matrix: &Matrix) -> String {
     parts.iter().fold(page.to_string(), |text, (name, make)| {
-        let (begin, end) = (
-            format!("<!-- {name}:begin -->\n"),
-            format!("<!-- {name}:end -->"),
-        );
-        let parts = text.split_once(&begin).and_then(|(head, rest)| {
-            let (_, tail) = rest.split_once(&end)?;
-            Some(format!("{head}{begin}{}{end}{tail}", make(matrix)))
-        });
+        let parts = generated::replace(&text, name, &make(matrix));
         // Without markers there is nothing to keep fresh.
         parts.unwrap_or(text)
     })

@@ -27,7 +27,7 @@ const SHORT: &[(&str, &str)] = &[
 ];
 
 /// The short name of a property.
-pub(super) fn short(name: &str) -> &'static str {
+pub fn short(name: &str) -> &'static str {
     SHORT
         .iter()
         .find(|(n, _)| *n == name)
