@@ -13,6 +13,7 @@ pub mod list;
 pub mod matrix;
 pub mod output;
 pub mod prove;
+pub mod refine;
 pub mod replay;
 pub mod second_opinion;
 pub mod stress;
@@ -59,6 +60,8 @@ enum Command {
     /// found, or a program breaks what the theorem takes for granted. The number of CPUs, mms and
     /// operations and the bounds limit the search for a run only. docs/order.md has the theorem.
     Prove(prove::Args),
+    /// Every interleaving of the real code, checked step by step against the protocol
+    Refine(refine::Args),
     /// Replay a printed schedule step by step
     Replay(replay::Args),
     /// The protocol written for other tools
@@ -93,6 +96,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Matrix(args)) => matrix::run(&args),
         Some(Command::Prove(args)) => prove::run(&args),
+        Some(Command::Refine(args)) => refine::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::SecondOpinion(args)) => second_opinion::run(&args),

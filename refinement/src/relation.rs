@@ -2,10 +2,14 @@
 //!
 //! [`step`] lets the protocol follow one event; [`joint`] explores code and protocol side by side, every interleaving
 //! of the real code; [`failure`] says what did not fit; [`coverage`] what the code never did; [`outcome`] turns an
-//! exploration into verdicts.
+//! exploration into verdicts, [`told`] a run of the code into one of the protocol. Where the space is too large to exhaust:
+//! [`bounded`] few preemptions, [`random`] random runs.
 
+pub mod bounded;
 pub mod coverage;
 pub mod failure;
 pub mod joint;
 pub mod outcome;
+pub mod random;
 pub mod step;
+pub mod told;

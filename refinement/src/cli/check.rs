@@ -116,7 +116,8 @@ fn text(args: &Args, protocol: &Protocol, result: &CheckResult) -> String {
     text
 }
 
-fn violated(result: &CheckResult) -> impl Iterator<Item = &PropertyResult> {
+/// The violated properties.
+pub fn violated(result: &CheckResult) -> impl Iterator<Item = &PropertyResult> {
     result
         .properties
         .iter()
@@ -135,7 +136,8 @@ pub fn header(config: &Config) -> String {
     )
 }
 
-fn size(result: &CheckResult) -> String {
+/// How large the space was, in one sentence.
+pub fn size(result: &CheckResult) -> String {
     format!(
         "{}: {} states, {} transitions, depth {}; {:.2} s, {} ({:.0} bytes a state); \
          odds that a hash collision hid a state < {:.0e}",
@@ -154,7 +156,8 @@ fn size(result: &CheckResult) -> String {
     )
 }
 
-fn line(property: &PropertyResult, verbose: bool) -> String {
+/// One property with its verdict.
+pub fn line(property: &PropertyResult, verbose: bool) -> String {
     let mut line = format!("  {:<33} ", property.name);
     match (&property.counterexample, property.verdict) {
         (Some(c), _) => {

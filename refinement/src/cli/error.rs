@@ -25,6 +25,9 @@ pub enum CliError {
     /// What the checker can do and real threads cannot.
     #[error("{0}\n  `shootdown stress --help` has the bounds")]
     Stress(String),
+    /// What the code cannot be explored for.
+    #[error("{0}")]
+    Refine(String),
     /// The implementation could not be run.
     #[error("{0}")]
     StressRun(#[from] StressError),

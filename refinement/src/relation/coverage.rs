@@ -141,3 +141,52 @@ fn places(table: &[AtomicBool]) -> impl Iterator<Item = Place> {
     });
     all.filter(|place| table[index(*place)].load(Relaxed))
 }
+
+/// A step that the protocol allows and the code never took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The program.
+    pub program: ProgramId,
+    /// Which step, in which interrupt state.
+    pub place: Place,
+    /// The statement.
+    pub source: &'static str,
+    /// Why the code never does it; `None` is a hole.
+    pub reason: Option<&'static str>,
+}
+
+/// Why the code never takes some steps: program (or `*`), statement, interrupt state, reason.
+const REASONS: &[(&str, &str, Irqs, &str)] = &[];
+
+/// Explores the protocol of the same configuration and lists what it can do and the code did not.
+pub fn missing(refinement: &super::joint::Refinement) -> Vec<Missing> {
+    use shootdown_spec::search::{Options, search};
+    let possible = Coverage::new(refinement.config());
+    search(
+        &refinement.spec,
+        |protocol: &Protocol, state: &State| {
+            possible.note_possible(protocol, state);
+            0
+        },
+        &Options::default(),
+    );
+    let reason = |program: ProgramId, source: &str, irqs| {
+        let row = REASONS.iter().find(|(p, s, i, _)| {
+            (*p == "*" || *p == program.name()) && *s == source && *i == irqs
+        });
+        row.map(|(.., reason)| *reason)
+    };
+    possible
+        .taken()
+        .filter(|place| !refinement.coverage.has(*place))
+        .map(|place| {
+            let source = refinement.config().program(place.program).line(place.pc).source;
+            Missing {
+                program: place.program,
+                place,
+                source,
+                reason: reason(place.program, source, place.irqs),
+            }
+        })
+        .collect()
+}

@@ -19,7 +19,7 @@ use shootdown_impl::id::CpuId;
 use shootdown_spec::id::Level;
 
 use super::coverage::Coverage;
-use super::step::{Refused, follow};
+use super::step::{Refused, Taken, follow};
 use crate::code::automaton::Runnable;
 use crate::code::model::{CodeModel, Seen, Watch};
 use crate::code::state::{CodeState, Noticed};
@@ -112,16 +112,21 @@ pub struct Refinement {
     pub coverage: Coverage,
 }
 
-struct Follower<'a> {
+struct Follower<'a, T> {
     refinement: &'a Refinement,
     state: State,
+    told: T,
 }
 
-impl Watch for Follower<'_> {
+impl<T: FnMut(Taken)> Watch for Follower<'_, T> {
     type Stop = Misfit;
     fn seen(&mut self, cpu: CpuId, level: Level, seen: Seen) -> Result<(), Misfit> {
         let Refinement { spec, coverage, .. } = self.refinement;
-        let mut taken = |state: &State, taken| coverage.note(state, taken);
+        let told = &mut self.told;
+        let mut taken = |state: &State, taken| {
+            coverage.note(state, taken);
+            told(taken);
+        };
         match follow(spec, &self.state, cpu, level, seen, &mut taken) {
             Ok(next) => self.state = next,
             Err(refused) => {
@@ -174,9 +179,26 @@ impl Refinement {
 
     /// The state after an enabled action, and why it does not fit if it does not.
     pub fn step(&self, joint: &Joint, action: &Action) -> (Joint, Option<Misfit>) {
+        self.step_with(joint, action, |_| {})
+    }
+
+    /// The same, with the steps that the protocol took.
+    pub fn step_told(&self, joint: &Joint, action: &Action) -> (Joint, Option<Misfit>, Vec<Taken>) {
+        let mut taken = Vec::new();
+        let (next, misfit) = self.step_with(joint, action, |step| taken.push(step));
+        (next, misfit, taken)
+    }
+
+    fn step_with(
+        &self,
+        joint: &Joint,
+        action: &Action,
+        told: impl FnMut(Taken),
+    ) -> (Joint, Option<Misfit>) {
         let mut follower = Follower {
             refinement: self,
             state: joint.spec,
+            told,
         };
         let (code, misfit) = match self.code.step(&joint.code, action, &mut follower) {
             Ok(code) => (code, None),
