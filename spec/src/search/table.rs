@@ -126,13 +126,22 @@ impl Shard {
     }
 }
 
+/// Slots of a shard that is not small any more.
+const SMALL: usize = 32 * 1024;
+
 /// Linear probing stays short up to three quarters full.
 fn fits(len: usize, capacity: usize) -> bool {
     len * 4 <= capacity * 3
 }
 
+/// By half, to waste little; a small shard by as much again, to be copied less often.
 fn grown(capacity: usize) -> usize {
-    (capacity + capacity / 2).max(16)
+    let more = if capacity < SMALL {
+        capacity
+    } else {
+        capacity / 2
+    };
+    (capacity + more).max(16)
 }
 
 #[cfg(test)]
@@ -156,9 +165,9 @@ mod tests {
             };
             assert_eq!(shard.number(slot), i as u32);
         }
-        // 4999 entries at three quarters full need 6666 slots; growing by halves from 16 passes
-        // 24, 36, 54, 81, 121, 181, 271, 406, 609, 913, 1369, 2053, 3079, 4618 and stops at 6927.
-        assert_eq!(shard.bytes_after(0), 6927 * 12);
-        assert_eq!(shard.bytes_after(300), (6927 + 3463) * 12);
+        // 4999 entries at three quarters full need 6666 slots; doubling from 16 stops at 8192. 34,999 need 46,666: a
+        // small shard doubles up to 32,768, and by half more that is 49,152.
+        assert_eq!(shard.bytes_after(0), 8192 * 12);
+        assert_eq!(shard.bytes_after(30_000), 49_152 * 12);
     }
 }
