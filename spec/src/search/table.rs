@@ -6,6 +6,8 @@
 
 use std::num::NonZeroU64;
 
+use super::prefetch::prefetch;
+
 /// Shards: the top bits of a fingerprint. Fixed, so that nothing depends on the number of threads.
 pub(super) const SHARDS: usize = 1 << SHARD_BITS;
 const SHARD_BITS: u32 = 6;
@@ -51,12 +53,9 @@ impl Shard {
         ((low * self.slots.len() as u64) >> 32) as usize
     }
 
-    /// Something of what is in the first slot `fp` could be in. Reading it for many fingerprints in a row lets the
-    /// processor fetch the cache lines side by side, before [`probe`](Self::probe) needs them.
-    pub(super) fn peek(&self, fp: NonZeroU64) -> u64 {
-        self.slots
-            .get(self.home(fp))
-            .map_or(0, |entry| u64::from(entry[0]))
+    /// Has the processor fetch the first slot `fp` could be in, before [`probe`](Self::probe) needs it.
+    pub(super) fn prefetch(&self, fp: NonZeroU64) {
+        prefetch(&self.slots, self.home(fp));
     }
 
     /// Where `fp` is, or the free slot to put it in. There must be a free slot: call after [`room`](Self::room).
