@@ -32,6 +32,7 @@ mod frontier;
 mod graph;
 mod merge;
 mod outcome;
+mod prefetch;
 mod route;
 mod scheduled;
 mod table;

@@ -8,26 +8,16 @@ use super::fingerprint::fingerprint;
 use super::frontier::{Frontier, Segment};
 use super::graph::EdgeLabel;
 use super::merge::Verdict;
-use super::route::{Origin, Step};
+use super::route::{Best, Origin, Spill, Spilled, Step};
 use super::scheduled::Scheduled;
 use super::table::{SHARDS, shard_of};
 
-/// By bits of the fingerprint, the last proposal of the chunk with those bits, [`END`] at first. A thread uses the same
-/// piece of its stack for every chunk, so it stays cached. A proposal that was overwritten here may be proposed again,
-/// which is allowed.
-type Recent = [u32; RECENT];
+/// By bits of the fingerprint, the last proposal of the chunk with those bits, [`NONE`] at first. A thread uses the same
+/// piece of its stack for every chunk, so it stays cached. A proposal that was overwritten here, or whose number is too
+/// large, may be proposed again, which is allowed.
+type Recent = [u16; RECENT];
 const RECENT: usize = 1 << 14;
-
-/// A transition: one way to a successor.
-pub(super) struct Offer {
-    /// Position in [`Chunk::parents`].
-    pub(super) parent: u32,
-    pub(super) step: Step,
-    /// The next one of the chunk to the same state, or [`END`].
-    pub(super) next: u32,
-}
-
-pub(super) const END: u32 = u32::MAX;
+const NONE: u16 = u16::MAX;
 
 /// A successor: perhaps new, perhaps of the level being built, perhaps known long since.
 ///
@@ -35,34 +25,28 @@ pub(super) const END: u32 = u32::MAX;
 /// mean a second look-up at random places of a large table, which costs more than it saves. What is asked here is
 /// whether the chunk has just proposed it: steps of different CPUs mostly commute, so about every second successor
 /// is a sibling's, and its second look-up, and its state, can be saved.
-struct Proposal {
-    fp: NonZeroU64,
-    /// Positions in [`Chunk::offers`].
-    first: u32,
-    last: u32,
-}
-
-/// What a shard has to know of a proposal.
 #[derive(Clone, Copy)]
-pub(super) struct Sorted {
+pub(super) struct Proposal {
     pub(super) fp: NonZeroU64,
+    /// The best ways to it that the chunk has found: while a state is expanded, how it was reached is at hand.
+    pub(super) best: Best,
     /// Position among the chunk's proposals.
-    pub(super) proposal: u32,
-    /// The first way to it, in [`Chunk::offers`].
-    pub(super) first: u32,
+    pub(super) position: u32,
 }
 
 /// A run of consecutive states of a level, what became of them, and in the end the new states they led to.
 pub(super) struct Chunk<S> {
     /// Positions within the level.
     pub(super) range: Range<u32>,
-    pub(super) parents: Vec<Origin>,
-    pub(super) offers: Vec<Offer>,
     proposals: Vec<Proposal>,
     /// Their states.
     pub(super) states: Vec<S>,
-    /// The proposals by shard, in order within a shard, and where each shard begins.
-    by_shard: Vec<Sorted>,
+    /// What does not fit their `best`.
+    spill: Spill,
+    /// The proposals by shard, in order within a shard, and where each shard begins. May be longer than it needs to be.
+    by_shard: Vec<Proposal>,
+    /// What does not fit the `best` of those, in their order: a shard reads its part front to back.
+    pub(super) spilled: Spill,
     starts: [u32; SHARDS + 1],
     /// What the shards said about the proposals.
     pub(super) verdicts: Vec<Verdict>,
@@ -85,10 +69,10 @@ impl<S> Default for Chunk<S> {
     fn default() -> Self {
         Chunk {
             range: 0..0,
-            parents: Vec::new(),
-            offers: Vec::new(),
             proposals: Vec::new(),
             states: Vec::new(),
+            spill: Spill::new(),
+            spilled: Spill::new(),
             by_shard: Vec::new(),
             starts: [0; SHARDS + 1],
             verdicts: Vec::new(),
@@ -109,10 +93,9 @@ impl<S: Hash> Chunk<S> {
     /// Forgets what it held, keeping the memory.
     pub(super) fn reset(&mut self, range: Range<u32>) {
         self.range = range;
-        self.parents.clear();
-        self.offers.clear();
         self.proposals.clear();
         self.states.clear();
+        self.spill.clear();
         self.degrees.clear();
         self.targets.clear();
         self.labels.clear();
@@ -126,12 +109,12 @@ impl<S: Hash> Chunk<S> {
 
     /// Proposes the initial states for level 0: actions of a predecessor that does not exist.
     pub(super) fn begin<M: Scheduled<State = S>>(&mut self, model: &M) {
-        let mut recent = [END; RECENT];
-        self.parents.push(Origin::START);
+        let mut recent = [NONE; RECENT];
         for (i, state) in model.init_states().into_iter().enumerate() {
             if model.within_boundary(&state) {
                 self.generated += 1;
-                self.propose(&mut recent, 0, Step::new(i, None), state);
+                let step = Step::new(i, None);
+                self.propose(&mut recent, &Origin::START, step, Some(state));
             }
         }
         self.sort();
@@ -146,9 +129,8 @@ impl<S: Hash> Chunk<S> {
         keep_graph: bool,
     ) {
         let mut actions = Vec::new();
-        let mut recent = [END; RECENT];
-        for (parent, (state, origin)) in (0..).zip(frontier.range(self.range.clone())) {
-            self.parents.push(origin);
+        let mut recent = [NONE; RECENT];
+        for (state, origin) in frontier.range(self.range.clone()) {
             let mut degree = 0u32;
             actions.clear();
             model.actions(state, &mut actions);
@@ -159,17 +141,15 @@ impl<S: Hash> Chunk<S> {
                 } else {
                     EdgeLabel::default()
                 };
-                let Some(next) = model.next_state(state, action) else {
-                    continue;
-                };
-                if !model.within_boundary(&next) {
+                let next = model.next_state(state, action);
+                if !next.as_ref().is_some_and(|n| model.within_boundary(n)) {
                     continue;
                 }
                 degree += 1;
                 if keep_graph {
                     self.labels.push(label);
                 }
-                let proposal = self.propose(&mut recent, parent, step, next);
+                let proposal = self.propose(&mut recent, &origin, step, next);
                 if keep_graph {
                     self.targets.push(proposal);
                 }
@@ -184,31 +164,31 @@ impl<S: Hash> Chunk<S> {
         self.expanded = true;
     }
 
-    /// Takes down a transition. Returns which proposal it leads to.
-    fn propose(&mut self, recent: &mut Recent, parent: u32, step: Step, state: S) -> u32 {
-        let fp = fingerprint(&state);
-        let offer = self.offers.len() as u32;
-        self.offers.push(Offer {
-            parent,
-            step,
-            next: END,
-        });
+    /// Takes down a transition to `state`, which is there: it comes as `next_state` gave it because taking it apart
+    /// would copy it, and every second one is dropped. Returns which proposal the transition leads to.
+    #[inline(always)]
+    fn propose(
+        &mut self,
+        recent: &mut Recent,
+        origin: &Origin,
+        step: Step,
+        state: Option<S>,
+    ) -> u32 {
+        let Some(there) = &state else { return 0 };
+        let fp = fingerprint(there);
         let recent = &mut recent[fp.get() as usize % RECENT];
-        if let Some(proposal) = self.proposals.get_mut(*recent as usize)
+        if let Some(proposal) = self.proposals.get_mut(usize::from(*recent))
             && proposal.fp == fp
         {
-            self.offers[proposal.last as usize].next = offer;
-            proposal.last = offer;
-            return *recent;
+            proposal.best.offer(&mut self.spill, origin, step);
+            return u32::from(*recent);
         }
-        *recent = self.proposals.len() as u32;
-        self.proposals.push(Proposal {
-            fp,
-            first: offer,
-            last: offer,
-        });
-        self.states.push(state);
-        *recent
+        let position = self.proposals.len() as u32;
+        let best = Best::new(&mut self.spill, origin, step);
+        self.proposals.push(Proposal { fp, best, position });
+        self.states.extend(state);
+        *recent = u16::try_from(position).unwrap_or(NONE);
+        position
     }
 
     /// Counting sort of the proposals by shard.
@@ -221,26 +201,27 @@ impl<S: Hash> Chunk<S> {
             next[shard + 1] += next[shard];
         }
         self.starts = next;
-        let blank = Sorted {
-            fp: NonZeroU64::MIN,
-            proposal: 0,
-            first: 0,
-        };
-        self.by_shard.clear();
-        self.by_shard.resize(self.proposals.len(), blank);
-        for (i, proposal) in (0u32..).zip(&self.proposals) {
-            let place = &mut next[shard_of(proposal.fp)];
-            self.by_shard[*place as usize] = Sorted {
-                fp: proposal.fp,
-                proposal: i,
-                first: proposal.first,
+        if self.by_shard.len() < self.proposals.len() {
+            let blank = Proposal {
+                fp: NonZeroU64::MIN,
+                best: Best::NONE,
+                position: 0,
             };
+            self.by_shard.resize(self.proposals.len(), blank);
+        }
+        for proposal in &self.proposals {
+            let place = &mut next[shard_of(proposal.fp)];
+            self.by_shard[*place as usize] = *proposal;
             *place += 1;
+        }
+        self.spilled.clear();
+        for proposal in &mut self.by_shard[..self.proposals.len()] {
+            proposal.best.move_rest(&self.spill, &mut self.spilled);
         }
     }
 
     /// The proposals of one shard.
-    pub(super) fn of_shard(&self, shard: usize) -> &[Sorted] {
+    pub(super) fn of_shard(&self, shard: usize) -> &[Proposal] {
         &self.by_shard[self.starts[shard] as usize..self.starts[shard + 1] as usize]
     }
 
@@ -257,11 +238,9 @@ impl<S: Hash> Chunk<S> {
     /// Bytes held, without what states own on the heap.
     pub(super) fn bytes(&self) -> u64 {
         (size_of::<Self>()
-            + self.parents.capacity() * size_of::<Origin>()
-            + self.offers.capacity() * size_of::<Offer>()
-            + self.proposals.capacity() * size_of::<Proposal>()
+            + (self.proposals.capacity() + self.by_shard.capacity()) * size_of::<Proposal>()
             + self.states.capacity() * size_of::<S>()
-            + self.by_shard.capacity() * size_of::<Sorted>()
+            + (self.spill.capacity() + self.spilled.capacity()) * size_of::<Spilled>()
             + self.verdicts.capacity() * 4
             + (self.degrees.capacity() + self.targets.capacity()) * 4
             + self.labels.capacity()

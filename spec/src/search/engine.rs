@@ -18,7 +18,7 @@ use super::trail::Routes;
 use super::workers::Workers;
 use super::{Options, Progress};
 
-/// States expanded between two merges: an eighth of the level within these bounds. A merge costs a few dozen
+/// States expanded between two merges: a quarter of the level within these bounds. A merge costs a few dozen
 /// microseconds of waiting, and the more proposals it has for a shard, the more of them share its cache lines; but
 /// they have to be stored. Nothing here may depend on the thread count, or a bound on states or memory would cut a run
 /// elsewhere.
@@ -28,7 +28,7 @@ const LAST_BATCH: u32 = 4096;
 
 /// States expanded by one thread at a time: an eighth of the batch within these bounds. The larger, the fewer states
 /// are proposed twice (see `chunk`).
-const CHUNK: Range<u32> = 256..2048;
+const CHUNK: Range<u32> = 256..4096;
 
 /// A batch this small is not worth a second thread.
 const SMALL_BATCH: u32 = 1024;
@@ -127,8 +127,11 @@ where
     /// How many states to expand next: the nearer a bound, the fewer, to stop close to it.
     fn batch_size(&self) -> u32 {
         let by_level = match self.options.max_memory {
-            None => (self.frontier.len / 8).clamp(BATCH.start, BATCH.end),
-            Some(_) => BATCH.start,
+            None => (self.frontier.len / 4).clamp(BATCH.start, BATCH.end),
+            // What a batch proposes takes some hundred bytes a state: a small part of what there is.
+            Some(limit) => u32::try_from(limit / 4096)
+                .unwrap_or(u32::MAX)
+                .clamp(SMALL_BATCH, BATCH.start),
         };
         match self.options.max_states {
             None => by_level,
@@ -207,7 +210,7 @@ where
         let level = Building {
             base: level_base,
             seen: self.seen,
-            keep_facts: keep_graph,
+            keep_graph,
         };
         self.workers.each(chunks, worthwhile, |c, chunk| {
             merge::number(chunk, c, shards, level, firsts[c], |s| observe(model, s));
@@ -321,7 +324,7 @@ where
             .sum();
         let buffers: u64 = self.chunks.iter().map(Chunk::bytes).sum();
         let graph = self.graph.as_ref().map_or(0, |graph| {
-            let transitions = chunks.iter().map(|c| c.offers.len()).sum();
+            let transitions = chunks.iter().map(|c| c.generated as usize).sum();
             let expanded = chunks.iter().map(|c| c.degrees.len()).sum();
             let new = chunks.iter().map(Chunk::proposed).sum();
             graph.bytes_after(transitions, expanded, new)

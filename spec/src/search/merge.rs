@@ -3,7 +3,7 @@
 //! Three passes, each parallel without anything shared and written at once:
 //!
 //! 1. [`MergeShard::merge`], a thread per shard: proposals in canonical order (chunk by chunk, as they were found);
-//!    the first occurrence of a fingerprint wins, every way there is offered to the dynamic programme.
+//!    the first occurrence of a fingerprint wins, the best ways there of all are joined.
 //! 2. [`number`], a thread per chunk: winners get consecutive numbers, are observed and move to the next frontier.
 //! 3. [`resolve`], a thread per chunk, only if the graph is kept: targets of edges become numbers.
 //!
@@ -14,19 +14,19 @@
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use super::chunk::{Chunk, END};
+use super::chunk::Chunk;
 use super::frontier::Segment;
-use super::route::{Best, Origin, Spill};
+use super::route::{Best, Origin, Spill, Spilled};
 use super::table::{SHARDS, Shard, Slot, shard_of};
 
 /// Look-ups whose cache lines are fetched side by side.
-const TOUCH: usize = 64;
+const SIDE_BY_SIDE: usize = 64;
 
 /// A state of the level being built.
 pub(super) struct FreshState {
     fp: NonZeroU64,
     best: Best,
-    /// Its number, once known. Written by the chunk that found it, read by all after that pass.
+    /// Its number, once known, if the graph is kept. Written by the chunk that found it, read by all after that pass.
     number: AtomicU32,
 }
 
@@ -92,20 +92,20 @@ impl MergeShard {
             let fresh = self.fresh.len();
             let proposals = chunk.of_shard(me);
             self.table.room(proposals.len());
-            // Independent loads first: the processor overlaps their misses, which is most of what a prefetch gives.
-            let touched = proposals
-                .iter()
-                .fold(0, |touched, p| touched ^ self.table.peek(p.fp));
-            std::hint::black_box(touched);
+            for proposal in proposals {
+                self.table.prefetch(proposal.fp);
+            }
             for proposal in proposals {
                 let verdict = match self.table.probe(proposal.fp) {
                     Slot::Taken(slot) => Verdict(self.table.number(slot)),
                     Slot::Free(slot) => {
                         let number = level_base + self.fresh.len() as u32;
                         self.table.fill(slot, proposal.fp, number);
+                        let mut best = proposal.best;
+                        best.move_rest(&chunk.spilled, &mut self.spill);
                         self.fresh.push(FreshState {
                             fp: proposal.fp,
-                            best: Best::NONE,
+                            best,
                             number: AtomicU32::new(number),
                         });
                         Verdict(number | Verdict::FIRST)
@@ -115,17 +115,14 @@ impl MergeShard {
             }
             self.firsts.push((self.fresh.len() - fresh) as u32);
             for (proposal, verdict) in proposals.iter().zip(&self.verdicts[start..]) {
+                if verdict.is_first() {
+                    continue;
+                }
                 let Some(position) = verdict.number().checked_sub(level_base) else {
                     continue;
                 };
                 let best = &mut self.fresh[position as usize].best;
-                let mut next = proposal.first;
-                while next != END {
-                    let offer = &chunk.offers[next as usize];
-                    let origin = &chunk.parents[offer.parent as usize];
-                    best.offer(&mut self.spill, origin, offer.step);
-                    next = offer.next;
-                }
+                best.join(&mut self.spill, &proposal.best, &chunk.spilled);
             }
         }
     }
@@ -136,11 +133,10 @@ impl MergeShard {
     /// much: it is below the `level_base` of all later levels too.
     pub(super) fn settle(&mut self, keep_numbers: bool) {
         if keep_numbers {
-            for states in self.fresh.chunks_mut(TOUCH) {
-                let touched = states
-                    .iter()
-                    .fold(0, |touched, s| touched ^ self.table.peek(s.fp));
-                std::hint::black_box(touched);
+            for states in self.fresh.chunks_mut(SIDE_BY_SIDE) {
+                for state in &*states {
+                    self.table.prefetch(state.fp);
+                }
                 for state in states {
                     self.table.set_number(state.fp, *state.number.get_mut());
                 }
@@ -154,7 +150,7 @@ impl MergeShard {
     pub(super) fn level_bytes(&self) -> u64 {
         (size_of::<Self>()
             + self.fresh.capacity() * size_of::<FreshState>()
-            + self.spill.capacity() * size_of::<super::route::Spilled>()
+            + self.spill.capacity() * size_of::<Spilled>()
             + (self.verdicts.capacity() + self.starts.capacity() + self.firsts.capacity()) * 4)
             as u64
     }
@@ -167,8 +163,8 @@ pub(super) struct Building {
     pub(super) base: u32,
     /// The facts of earlier levels.
     pub(super) seen: u64,
-    /// Are the facts of every state to be kept?
-    pub(super) keep_facts: bool,
+    /// Are the number and the facts of every state wanted?
+    pub(super) keep_graph: bool,
 }
 
 /// Pass 2, for chunk `me`: numbers its new states from `number` on and makes them a segment of the next frontier.
@@ -187,7 +183,7 @@ pub(super) fn number<S: std::hash::Hash>(
     for (s, shard) in shards.iter().enumerate() {
         let of_chunk = &shard.verdicts[shard.starts[me] as usize..];
         for (sorted, &verdict) in chunk.of_shard(s).iter().zip(of_chunk) {
-            verdicts[sorted.proposal as usize] = verdict;
+            verdicts[sorted.position as usize] = verdict;
         }
     }
     let mut segment = Segment {
@@ -212,12 +208,14 @@ pub(super) fn number<S: std::hash::Hash>(
                 segment.novel.push((position, facts & !level.seen));
             }
         }
-        if level.keep_facts {
+        if level.keep_graph {
             chunk.facts.push(facts);
         }
         let fresh = Fresh::new(shard_of(chunk.fp(proposal)), verdict.number() - level.base);
-        fresh.of(shards).0.number.store(number, Relaxed);
-        number += 1;
+        if level.keep_graph {
+            fresh.of(shards).0.number.store(number, Relaxed);
+            number += 1;
+        }
         segment.fresh.push(fresh);
     }
     // On its own, so that a large state is copied once.

@@ -72,6 +72,23 @@ impl Origin {
         movers: NOBODY,
     };
 
+    /// The cheapest way on by a step: its switches, its last mover (of several the lowest), the arrival it continues.
+    fn onward(&self, step: Step) -> (u32, Movers, u32) {
+        let Some(mover) = step.mover() else {
+            // Hardware: whoever moved last still did.
+            let lowest = self.movers & self.movers.wrapping_neg();
+            return (self.switches, lowest, self.first);
+        };
+        let bit = 1 << mover;
+        let unswitched = self.movers & (bit | NOBODY);
+        if unswitched != 0 {
+            let last = unswitched & unswitched.wrapping_neg();
+            (self.switches, bit, self.arrival(last))
+        } else {
+            (self.switches + 1, bit, self.first)
+        }
+    }
+
     /// The arrival of last mover `bit`.
     fn arrival(&self, bit: Movers) -> u32 {
         self.first + (self.movers & (bit - 1)).count_ones()
@@ -136,37 +153,43 @@ impl Best {
         more: END,
     };
 
-    /// Takes a transition from the level before into account. Must be called in the search's canonical order:
-    /// among equals the first stays.
-    pub(super) fn offer(&mut self, spill: &mut Spill, origin: &Origin, step: Step) {
-        let Some(mover) = step.mover() else {
-            // Hardware: whoever moved last still did.
-            let mut movers = origin.movers;
-            let mut from = origin.first;
-            while movers != 0 {
-                let bit = movers & movers.wrapping_neg();
-                self.arrive(spill, origin.switches, bit, from, step.index());
-                movers &= movers - 1;
-                from += 1;
-            }
-            return;
+    /// The ways there by one transition from the level before.
+    #[inline]
+    pub(super) fn new(spill: &mut Spill, origin: &Origin, step: Step) -> Best {
+        let (switches, mover, from) = origin.onward(step);
+        let mut best = Best {
+            switches,
+            movers: mover,
+            mover,
+            from,
+            action: step.index(),
+            more: END,
         };
-        let bit = 1 << mover;
-        let unswitched = origin.movers & (bit | NOBODY);
-        if unswitched != 0 {
-            let last = unswitched & unswitched.wrapping_neg();
-            self.arrive(
-                spill,
-                origin.switches,
-                bit,
-                origin.arrival(last),
-                step.index(),
-            );
-        } else {
-            self.arrive(spill, origin.switches + 1, bit, origin.first, step.index());
+        if step.mover().is_none() && origin.movers != mover {
+            best.offer(spill, origin, step);
+        }
+        best
+    }
+
+    /// Takes another transition into account. Must be called in the search's canonical order: among equals the first
+    /// stays.
+    #[inline]
+    pub(super) fn offer(&mut self, spill: &mut Spill, origin: &Origin, step: Step) {
+        let (switches, mover, from) = origin.onward(step);
+        self.arrive(spill, switches, mover, from, step.index());
+        if step.mover().is_none() {
+            let mut movers = origin.movers & !mover;
+            let mut from = from;
+            while movers != 0 {
+                from += 1;
+                let bit = movers & movers.wrapping_neg();
+                self.arrive(spill, switches, bit, from, step.index());
+                movers &= movers - 1;
+            }
         }
     }
 
+    #[inline]
     fn arrive(&mut self, spill: &mut Spill, switches: u32, bit: Movers, from: u32, action: u32) {
         if switches < self.switches {
             *self = Best {
@@ -186,6 +209,36 @@ impl Best {
                 more: self.more,
             });
             self.more = (spill.len() - 1) as u32;
+        }
+    }
+
+    /// Moves what did not fit to another spill.
+    pub(super) fn move_rest(&mut self, from: &Spill, to: &mut Spill) {
+        let mut next = std::mem::replace(&mut self.more, END);
+        while next != END {
+            let way = from[next as usize];
+            to.push(Spilled {
+                more: self.more,
+                ..way
+            });
+            self.more = (to.len() - 1) as u32;
+            next = way.more;
+        }
+    }
+
+    /// Takes ways into account that were found after these ones: among equals these stay.
+    pub(super) fn join(&mut self, spill: &mut Spill, later: &Best, laters: &Spill) {
+        if later.switches < self.switches {
+            *self = *later;
+            self.move_rest(laters, spill);
+        } else if later.switches == self.switches && later.movers & !self.movers != 0 {
+            self.arrive(spill, later.switches, later.mover, later.from, later.action);
+            let mut next = later.more;
+            while next != END {
+                let way = &laters[next as usize];
+                self.arrive(spill, later.switches, way.mover, way.from, way.action);
+                next = way.more;
+            }
         }
     }
 

@@ -6,6 +6,8 @@
 
 use std::num::NonZeroU64;
 
+use super::prefetch::prefetch;
+
 /// Shards: the top bits of a fingerprint. Fixed, so that nothing depends on the number of threads.
 pub(super) const SHARDS: usize = 1 << SHARD_BITS;
 const SHARD_BITS: u32 = 6;
@@ -51,12 +53,9 @@ impl Shard {
         ((low * self.slots.len() as u64) >> 32) as usize
     }
 
-    /// Something of what is in the first slot `fp` could be in. Reading it for many fingerprints in a row lets the
-    /// processor fetch the cache lines side by side, before [`probe`](Self::probe) needs them.
-    pub(super) fn peek(&self, fp: NonZeroU64) -> u64 {
-        self.slots
-            .get(self.home(fp))
-            .map_or(0, |entry| u64::from(entry[0]))
+    /// Has the processor fetch the first slot `fp` could be in, before [`probe`](Self::probe) needs it.
+    pub(super) fn prefetch(&self, fp: NonZeroU64) {
+        prefetch(&self.slots, self.home(fp));
     }
 
     /// Where `fp` is, or the free slot to put it in. There must be a free slot: call after [`room`](Self::room).
@@ -126,13 +125,22 @@ impl Shard {
     }
 }
 
+/// Slots of a shard that is not small any more.
+const SMALL: usize = 32 * 1024;
+
 /// Linear probing stays short up to three quarters full.
 fn fits(len: usize, capacity: usize) -> bool {
     len * 4 <= capacity * 3
 }
 
+/// By half, to waste little; a small shard by as much again, to be copied less often.
 fn grown(capacity: usize) -> usize {
-    (capacity + capacity / 2).max(16)
+    let more = if capacity < SMALL {
+        capacity
+    } else {
+        capacity / 2
+    };
+    (capacity + more).max(16)
 }
 
 #[cfg(test)]
@@ -156,9 +164,9 @@ mod tests {
             };
             assert_eq!(shard.number(slot), i as u32);
         }
-        // 4999 entries at three quarters full need 6666 slots; growing by halves from 16 passes
-        // 24, 36, 54, 81, 121, 181, 271, 406, 609, 913, 1369, 2053, 3079, 4618 and stops at 6927.
-        assert_eq!(shard.bytes_after(0), 6927 * 12);
-        assert_eq!(shard.bytes_after(300), (6927 + 3463) * 12);
+        // 4999 entries at three quarters full need 6666 slots; doubling from 16 stops at 8192. 34,999 need 46,666: a
+        // small shard doubles up to 32,768, and by half more that is 49,152.
+        assert_eq!(shard.bytes_after(0), 8192 * 12);
+        assert_eq!(shard.bytes_after(30_000), 49_152 * 12);
     }
 }
