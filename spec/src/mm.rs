@@ -112,8 +112,10 @@ pub enum MmRequest {
     SetCpumask(bool),
     /// The asking CPU's `active_mm` starts or stops being this mm. No reply.
     Active(bool),
-    /// Read the kernel entry and whether the page is pinned.
+    /// Read the kernel entry.
     ReadKernelEntry,
+    /// Read whether the page is pinned.
+    ReadPinned,
     /// Store the kernel entry.
     WriteKernelEntry,
     /// Come alive with this kernel entry.
@@ -176,8 +178,6 @@ pub enum MmReply {
     Bool(bool),
     /// The mask asked for.
     Mask(CpuSet),
-    /// Kernel entry present, page pinned.
-    KernelEntry { present: bool, pinned: bool },
     /// The pmd maps a huge page; it was splitting already.
     Splitting { huge: bool, already: bool },
 }
@@ -288,10 +288,8 @@ impl Mm {
                 }
                 MmReply::Done
             }
-            MmRequest::ReadKernelEntry => MmReply::KernelEntry {
-                present: self.kernel_entry,
-                pinned: self.pinned,
-            },
+            MmRequest::ReadKernelEntry => MmReply::Bool(self.kernel_entry),
+            MmRequest::ReadPinned => MmReply::Bool(self.pinned),
             MmRequest::WriteKernelEntry => {
                 // A store into a freed page would corrupt its next owner, not this mm.
                 self.kernel_entry |= self.life != Life::Freed;

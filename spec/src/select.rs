@@ -98,6 +98,17 @@ impl Select<'_> {
         }
     }
 
+    /// `set_pgd(pgd, *pgd_ref)`. On Xen (`xen_set_pgd`) it looks first whether the page is pinned, and goes through the
+    /// hypervisor if so: two accesses, between which somebody may pin.
+    pub fn set_pgd(&self, p: &mut Assembler, of: Of) {
+        if self.config.environment.xen_pin {
+            let caller = p.enter("xen_set_pgd");
+            p.step(Op::ReadPinned { of }, "xen_page_pinned(ptr)");
+            p.enter(caller);
+        }
+        p.step(Op::WriteKernelEntry { of }, "set_pgd(pgd, *pgd_ref)");
+    }
+
     /// Does this flush come after the unlock?
     pub fn after_unlock(&self, kind: Kind) -> bool {
         match self.config.design.flush {

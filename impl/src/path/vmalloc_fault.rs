@@ -6,7 +6,8 @@
 use crate::cpu::{Context, Cpu};
 use crate::event::Event;
 use crate::machine::Machine;
-use crate::page_table::{Entry, KERNEL_ENTRY, init_entry, kernel_entry};
+use crate::page_table::{Entry, init_entry, kernel_entry};
+use crate::path::vmalloc_sync_all::set_pgd;
 
 /// Copies the kernel entry from `init_mm` into the own active mm, if it is there and missing here.
 pub fn vmalloc_fault<M: Machine, C: Context>(cpu: &mut Cpu<'_, M, C>) {
@@ -23,10 +24,6 @@ pub fn vmalloc_fault<M: Machine, C: Context>(cpu: &mut Cpu<'_, M, C>) {
     let present = Entry(m.load(entry)).present();
     m.observe(Event::KernelEntryRead { mm, present });
     if !present {
-        m.store(entry, KERNEL_ENTRY.0);
-        m.observe(Event::KernelEntrySet {
-            mm,
-            hypervisor: false,
-        });
+        set_pgd(m, mm);
     }
 }

@@ -34,21 +34,27 @@ fn vmalloc_sync_one<M: Machine, C: HoldsPgdLock>(cpu: &mut Cpu<'_, M, C>, mm: Mm
     let entry = kernel_entry(m, mm);
     let present = Entry(m.load(entry)).present();
     m.observe(Event::KernelEntryRead { mm, present });
-    // xen_set_pgd() looks at PagePinned() and traps into the hypervisor only if it has to.
+    if !present {
+        set_pgd(m, mm);
+    }
+}
+
+/// `set_pgd(pgd, *pgd_ref)`: stores the kernel entry. `xen_set_pgd` looks at `PagePinned` first and traps into the
+/// hypervisor only if it has to.
+pub(crate) fn set_pgd<M: Machine>(m: &M, mm: MmId) {
+    let entry = kernel_entry(m, mm);
     let pinned = m.env().xen_pin && {
         let pinned = m.load(&m.kernel().pgd_pages[mm.index()].pinned) != 0;
         m.observe(Event::PinnedRead { mm, pinned });
         pinned
     };
-    if !present {
-        if pinned {
-            m.hypervisor_store(entry, KERNEL_ENTRY.0);
-        } else {
-            m.store(entry, KERNEL_ENTRY.0);
-        }
-        m.observe(Event::KernelEntrySet {
-            mm,
-            hypervisor: pinned,
-        });
+    if pinned {
+        m.hypervisor_store(entry, KERNEL_ENTRY.0);
+    } else {
+        m.store(entry, KERNEL_ENTRY.0);
     }
+    m.observe(Event::KernelEntrySet {
+        mm,
+        hypervisor: pinned,
+    });
 }

@@ -1,6 +1,9 @@
 //! `replay`: a printed schedule, step by step.
 
+mod code;
+
 use super::Format;
+use super::refine;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output;
@@ -18,7 +21,8 @@ use std::path::Path;
 /// Arguments of `replay`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The schedule string, a file that holds one, or `-` for stdin
+    /// The schedule string, a file that holds one, or `-` for stdin; one that begins with `code:` is of the
+    /// implementation
     schedule: String,
     /// Replay on another design, up to the first step it does not allow
     #[command(flatten)]
@@ -51,18 +55,27 @@ struct RefusedJson {
     reason: String,
 }
 
+impl Args {
+    /// The schedule's configuration, on another design if one was asked for.
+    fn config(&self, schedule: &Schedule) -> Result<Config, CliError> {
+        let c = &schedule.config;
+        if !self.design.is_given() {
+            return Ok(c.clone());
+        }
+        let design = self.design.design(c.design.name().unwrap_or("tracked"))?;
+        Ok(Config::new(design, c.environment, c.workload.clone(), c.variants)?)
+    }
+}
+
 /// Replays; a violation on the way, or a step that does not fit, is exit code 1.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let (source_name, text) = read(&args.schedule)?;
+    if let Some(of_code) = text.trim().strip_prefix(refine::CODE) {
+        return code::run(args, &source_name, of_code);
+    }
     let schedule =
         Schedule::parse(text.trim()).map_err(|error| CliError::Schedule { source_name, error })?;
-    let config = if args.design.is_given() {
-        let c = &schedule.config;
-        let design = args.design.design(c.design.name().unwrap_or("tracked"))?;
-        Config::new(design, c.environment, c.workload.clone(), c.variants)?
-    } else {
-        schedule.config.clone()
-    };
+    let config = args.config(&schedule)?;
     let protocol = Protocol::new(config);
 
     let (mut trace, refused) = longest_prefix(&protocol, &schedule.trace);

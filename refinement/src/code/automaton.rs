@@ -151,6 +151,8 @@ pub struct Automata {
     reached: Mutex<Vec<Reached>>,
     kin: Mutex<HashMap<Kin, Vec<NodeId>, RandomState>>,
     runs: AtomicU64,
+    /// Whether points may be taken for one at all.
+    merge: bool,
     /// Histories that get points of their own.
     apart: Parted,
     parted: Mutex<Parted>,
@@ -174,6 +176,7 @@ impl Automata {
             reached: Mutex::default(),
             kin: Mutex::default(),
             runs: AtomicU64::new(0),
+            merge: true,
             apart: Parted::default(),
             parted: Mutex::default(),
             nondeterminism: Mutex::new(None),
@@ -193,9 +196,15 @@ impl Automata {
     pub fn again(&self) -> Self {
         let mut again = Self::new(self.code.clone(), self.boot);
         again.runs = AtomicU64::new(self.runs());
+        again.merge = self.merge;
         again.apart = self.apart.clone();
         again.apart.extend(self.parted());
         again
+    }
+
+    /// Never takes points for one: more of them, and nothing to be checked about it.
+    pub fn keep_apart(&mut self) {
+        self.merge = false;
     }
 
     /// The point.
@@ -291,7 +300,7 @@ impl Automata {
         let kin = (from.since, (!forgotten).then_some(op));
         let obeyed = matches!(op, Op::Load(Loc::Request(_)));
         let apart = |h: &History| self.apart.contains(&(key.0, key.1, h.clone()));
-        let mergeable = !obeyed && !histories.iter().any(apart);
+        let mergeable = self.merge && !obeyed && !histories.iter().any(apart);
         let mut families = lock(&self.kin);
         let family = families.entry(kin).or_default();
         let alike = family.iter().copied().find(|&other| {

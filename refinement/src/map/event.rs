@@ -83,6 +83,7 @@ pub fn meaning(event: &Event) -> Meaning {
         Event::InitEntryRead { .. } => step!(Op::ReadInitEntry { .. }),
         Event::WalkAt { .. } | Event::WalkDone {} => step!(Op::ForEachPgd { .. }),
         Event::KernelEntryRead { .. } => step!(Op::ReadKernelEntry { .. }),
+        Event::PinnedRead { .. } => step!(Op::ReadPinned { .. }),
         Event::KernelEntrySet { .. } => step!(Op::WriteKernelEntry { .. }),
         Event::ListAdd { .. } => step!(Op::ListAdd),
         Event::ListDel { .. } => step!(Op::ListDel),
@@ -116,7 +117,6 @@ pub fn meaning(event: &Event) -> Meaning {
         Event::UserAccess { .. } => step!(Op::UserStore(_)),
         Event::Pinned { .. } | Event::Unpinned { .. } => step!(Op::SetPinned(_)),
         Event::IrqExit { .. }
-        | Event::PinnedRead { .. }
         | Event::RequestPublished { .. }
         | Event::AcksSet { .. }
         | Event::IpiSent { .. }

@@ -100,9 +100,39 @@ impl Refinement {
     }
 }
 
-/// The operation in a few words.
-fn operation(op: Op) -> String {
-    format!("{op:?}")
+/// The operation in a few words: `FetchAnd UserEntry(mm0, Pte) !0x20`.
+pub fn operation(op: Op) -> String {
+    let named = |what: &str, loc: &dyn std::fmt::Debug, value: Option<u64>| {
+        let value = match value {
+            None => String::new(),
+            // A mask of the bits that stay is read more easily as the bits that go.
+            Some(v) if v > u64::MAX / 2 => format!(" !{:#x}", !v),
+            Some(v) => format!(" {v:#x}"),
+        };
+        format!("{what} {loc:?}{value}")
+    };
+    let text = match op {
+        Op::Load(l) => named("Load", &l, None),
+        Op::Store(l, v) => named("Store", &l, Some(v)),
+        Op::FetchOr(l, v) => named("FetchOr", &l, Some(v)),
+        Op::FetchAnd(l, v) => named("FetchAnd", &l, Some(v)),
+        Op::FetchAdd(l, u64::MAX) => format!("FetchAdd {l:?} -1"),
+        Op::FetchAdd(l, v) => format!("FetchAdd {l:?} {v}"),
+        Op::HypervisorStore(l, v) => named("HypervisorStore", &l, Some(v)),
+        other => format!("{other:?}"),
+    };
+    let mut text = text;
+    for (wrapped, plain) in [("MmId(", "mm"), ("CpuId(", "CPU"), ("FrameId(", "frame")] {
+        while let Some(at) = text.find(wrapped) {
+            let digits = at + wrapped.len();
+            let Some(end) = text[digits..].find(')') else {
+                break;
+            };
+            let number = text[digits..digits + end].to_string();
+            text.replace_range(at..=digits + end, &format!("{plain}{number}"));
+        }
+    }
+    text
 }
 
 impl Failure {

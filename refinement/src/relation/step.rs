@@ -273,8 +273,7 @@ fn values(
             same("the kernel entry is otherwise", before.mm(on(mm)).kernel_entry == present)
         }
         Event::PinnedRead { pinned, .. } => {
-            let writes = matches!(next_op(protocol, after, context), Some(Op::WriteKernelEntry { .. }));
-            same("the page was seen otherwise", !writes || ctx.reg(Reg::SeenPinned) == pinned)
+            same("the page is otherwise", ctx.reg(Reg::SeenPinned) == pinned)
         }
         Event::KernelEntrySet { hypervisor, .. } => {
             same("the store goes the other way", then.reg(Reg::SeenPinned) == hypervisor)

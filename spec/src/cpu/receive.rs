@@ -147,12 +147,8 @@ impl Cpu {
             (Op::AwaitNotSplitting, _) if yes => return,
             (Op::GupRead { slow, .. }, _) if !yes => jump = Some(slow),
             (Op::ReadPending, _) if yes => self.set(level, Reg::NeedFlush, true),
-            (Op::ReadKernelEntry { present: to, .. }, MmReply::KernelEntry { present, pinned }) => {
-                self.set(level, Reg::SeenPinned, pinned);
-                if present {
-                    jump = Some(to);
-                }
-            }
+            (Op::ReadKernelEntry { present: to, .. }, _) if yes => jump = Some(to),
+            (Op::ReadPinned { .. }, _) => self.set(level, Reg::SeenPinned, yes),
             (Op::SendIpi(scope), MmReply::Mask(mask)) => {
                 let mm = self.ctx[level as usize].mm;
                 let mut targets = mask.without(me);

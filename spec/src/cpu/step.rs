@@ -88,6 +88,7 @@ impl Cpu {
             Op::ReadKernelEntry { of, .. } => {
                 (Addr::Mm(ctx.mm_of(of)), Msg::Mm(MmRequest::ReadKernelEntry))
             }
+            Op::ReadPinned { of } => (Addr::Mm(ctx.mm_of(of)), Msg::Mm(MmRequest::ReadPinned)),
             Op::WriteKernelEntry { of } => (
                 Addr::Mm(ctx.mm_of(of)),
                 Msg::Mm(MmRequest::WriteKernelEntry),

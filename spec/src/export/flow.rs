@@ -151,7 +151,7 @@ pub fn sets(op: &Op) -> &'static [Reg] {
         Op::IrqSave(Flags::Outer) => &[Reg::FlagsOuter],
         Op::IrqSave(Flags::Inner) => &[Reg::FlagsInner],
         Op::ReadInitEntry { .. } => &[Reg::Changed],
-        Op::ReadKernelEntry { .. } => &[Reg::SeenPinned],
+        Op::ReadPinned { .. } => &[Reg::SeenPinned],
         Op::TestAndClearYoung { .. } | Op::SetSplitting { .. } | Op::ReadPending => {
             &[Reg::NeedFlush]
         }

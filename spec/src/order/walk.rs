@@ -235,9 +235,9 @@ impl<'a> Walk<'a> {
                 vec![told(on(), true), told(point.at(absent), false)]
             }
             Op::ReadKernelEntry { present, .. } => {
-                let told = |p: Point| p.with(Reg::SeenPinned, None);
-                vec![told(on()), told(point.at(present))]
+                vec![on(), point.at(present)]
             }
+            Op::ReadPinned { .. } => vec![on().with(Reg::SeenPinned, None)],
             Op::TestAndClearYoung { not_young, .. } => {
                 vec![on().with(Reg::NeedFlush, Some(true)), point.at(not_young)]
             }

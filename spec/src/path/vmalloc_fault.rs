@@ -7,7 +7,7 @@
 use crate::program::{Assembler, Of, Op, Program, ProgramId};
 use crate::select::Select;
 
-pub(super) fn program(_: Select<'_>) -> Program {
+pub(super) fn program(s: Select<'_>) -> Program {
     let mut p = Assembler::new(ProgramId::VmallocFault, "vmalloc_fault");
     let out = p.label();
     p.step(
@@ -23,10 +23,7 @@ pub(super) fn program(_: Select<'_>) -> Program {
         },
         "if (pgd_none(*pgd))",
     );
-    p.step(
-        Op::WriteKernelEntry { of: Of::Target },
-        "set_pgd(pgd, *pgd_ref)",
-    );
+    s.set_pgd(&mut p, Of::Target);
     p.bind(out);
     p.finish("return")
 }

@@ -50,10 +50,7 @@ pub(super) fn program(s: Select<'_>) -> Program {
         },
         "if (pgd_none(*pgd))",
     );
-    p.step(
-        Op::WriteKernelEntry { of: Of::Cursor },
-        "set_pgd(pgd, *pgd_ref)",
-    );
+    s.set_pgd(&mut p, Of::Cursor);
     if s.deviates(Variant::EarlyBreak) {
         // The deviation: a pgd that has the entry already ends the walk.
         s.unlock_ptl_in_walk(&mut p, ptl);

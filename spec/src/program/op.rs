@@ -171,8 +171,10 @@ pub enum Op {
     ReadInitEntry { absent: Pc },
     /// `list_for_each_entry`: stand on the next pgd; `done` at the end.
     ForEachPgd { done: Pc },
-    /// Read a pgd's kernel entry, and on Xen whether its page is pinned; `present` if there is one.
+    /// Read a pgd's kernel entry; `present` if there is one.
     ReadKernelEntry { of: Of, present: Pc },
+    /// Xen's `set_pgd` looks whether the pgd page is pinned before it stores.
+    ReadPinned { of: Of },
     /// `set_pgd`: store the kernel entry; through the hypervisor if the page was seen pinned.
     WriteKernelEntry { of: Of },
     /// `clone_pgd_range`: the new mm comes alive with the kernel half just read.

@@ -113,6 +113,7 @@ fn matters(run: &Run<'_>, before: &State, after: &State, who: Context, op: Op) -
         Op::ReadKernelEntry { .. } => {
             run.protocol.config.environment.xen_pin || property == "kernel_entries_synced"
         }
+        Op::ReadPinned { .. } => true,
         Op::FlushLocal(_) => {
             let (was, is) = (before.cpu(who.cpu), after.cpu(who.cpu));
             was.tlb != is.tlb || was.loaded != is.loaded
@@ -220,17 +221,12 @@ fn note(run: &Run<'_>, before: &State, after: &State, who: Context, line: &Line)
         Op::ReadInitEntry { .. } => Some(present(before.list.init_entry).to_string()),
         Op::ReadKernelEntry { of, .. } => {
             let mm = was.mm_of(of);
-            let pinned = if !run.protocol.config.environment.xen_pin {
-                ""
-            } else if before.mm(mm).pinned {
-                ", pinned"
-            } else {
-                ", not pinned"
-            };
-            Some(format!(
-                "{mm}: {}{pinned}",
-                present(before.mm(mm).kernel_entry)
-            ))
+            Some(format!("{mm}: {}", present(before.mm(mm).kernel_entry)))
+        }
+        Op::ReadPinned { of } => {
+            let mm = was.mm_of(of);
+            let pinned = if before.mm(mm).pinned { "pinned" } else { "not pinned" };
+            Some(format!("{mm}: {pinned}"))
         }
         Op::WriteKernelEntry { of } => {
             let mm = was.mm_of(of);

@@ -489,6 +489,7 @@ fn short(op: Op) -> &'static str {
         Op::ReadInitEntry { .. } => "rd init",
         Op::ForEachPgd { .. } => "next",
         Op::ReadKernelEntry { .. } => "rd pgd",
+        Op::ReadPinned { .. } => "pinned?",
         Op::WriteKernelEntry { .. } => "set pgd",
         Op::ClonePgd => "clone",
         Op::ListAdd => "add",

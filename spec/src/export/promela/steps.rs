@@ -148,8 +148,9 @@ pub(super) fn shape(e: &Exported<'_>, op: &Op) -> Shape {
         Op::ReadKernelEntry { of, present } => {
             let m = mm_of(of);
             let absent = format!("!mm_slot[{m}].kernel_entry");
-            test(absent, [], present).after([&format!("seen_pinned = mm_slot[{m}].pinned")])
+            test(absent, [], present)
         }
+        Op::ReadPinned { of } => does([&format!("seen_pinned = mm_slot[{}].pinned", mm_of(of))]),
         Op::WriteKernelEntry { of } => {
             let m = mm_of(of);
             // A store into a freed page would corrupt its next owner, not this mm.
