@@ -23,6 +23,7 @@ use stateright::Model;
 use super::automaton::{Automata, NodeId, Piece, Runnable};
 use super::mover::{is_mover, unguarded};
 use super::state::{CodeState, Noticed};
+use super::stuck::stuck;
 use crate::map;
 
 /// The code of one configuration.
@@ -363,6 +364,18 @@ impl Model for CodeModel {
             Ok(next) => Some(next),
             Err((_, never)) => match never {},
         }
+    }
+
+    /// What the code alone shows, for Stateright's own checkers.
+    fn properties(&self) -> Vec<stateright::Property<Self>> {
+        vec![
+            stateright::Property::always("machine_rules", |_, state: &CodeState| {
+                state.noticed.is_none()
+            }),
+            stateright::Property::always("no_deadlock", |model: &CodeModel, state: &CodeState| {
+                stuck(&model.code, state) == 0
+            }),
+        ]
     }
 
     fn format_action(&self, action: &Action) -> String {
