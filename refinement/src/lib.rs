@@ -5,4 +5,5 @@
 
 pub mod code;
 pub mod map;
+pub mod mutants;
 pub mod relation;
