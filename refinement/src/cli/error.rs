@@ -2,6 +2,7 @@
 
 use super::exit_code::ExitCode;
 use shootdown_impl::host::stress::StressError;
+use shootdown_refinement::mutants::evidence::EvidenceError;
 use shootdown_spec::config::ConfigError;
 use shootdown_spec::schedule::ScheduleError;
 use shootdown_spec::workload::WorkloadError;
@@ -27,6 +28,9 @@ pub enum CliError {
     /// The implementation could not be run.
     #[error("{0}")]
     StressRun(#[from] StressError),
+    /// Evidence about a fault that could not be had: a bug, or no threads.
+    #[error("{0}")]
+    Evidence(#[from] EvidenceError),
     /// A schedule that cannot be read.
     #[error("{source_name}: {error}")]
     Schedule {
@@ -106,6 +110,7 @@ impl CliError {
         eprintln!("error: {}", printable(&self.to_string()));
         match self {
             CliError::Signal(_) | CliError::Json(_) | CliError::Output(_) => ExitCode::Internal,
+            CliError::Evidence(_) => ExitCode::Internal,
             CliError::StressRun(StressError::Thread(_)) => ExitCode::Internal,
             _ => ExitCode::Usage,
         }
