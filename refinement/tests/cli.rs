@@ -8,6 +8,7 @@ mod cli {
     mod explore;
     mod list;
     mod matrix;
+    mod mutants;
     mod prove;
     mod replay;
     mod usage;
