@@ -27,7 +27,8 @@ fn the_catalogue_has_at_least_forty_faults_in_every_part_each_with_a_name_and_a_
         );
     }
     for m in all {
-        m.place.config(VariantSet::NONE).expect(m.name);
+        let config = m.place.config(VariantSet::NONE).expect(m.name);
+        let _ = m.runnable(&config);
         evidence::types(m).expect(m.name);
     }
 }

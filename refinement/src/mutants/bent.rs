@@ -7,7 +7,7 @@
 use std::cell::Cell;
 
 use shootdown_impl::cpu::{Cpu, Task};
-use shootdown_impl::design::{Axes, Design};
+use shootdown_impl::design::{Axes, Design, Rwlock, Tracked};
 use shootdown_impl::env::Environment;
 use shootdown_impl::event::Event;
 use shootdown_impl::id::{CpuId, CpuMask, MmId};
@@ -154,12 +154,12 @@ impl Bent<'_> {
 }
 
 /// A design's code on a bent machine.
-struct Mutated {
-    axes: Axes,
+struct Mutated<D> {
+    code: KernelCode<D>,
     fault: &'static dyn Fault,
 }
 
-impl Mutated {
+impl<D> Mutated<D> {
     fn on<'m>(
         &'m self,
         machine: &'m dyn Machine,
@@ -177,7 +177,7 @@ impl Mutated {
     }
 }
 
-impl Code for Mutated {
+impl<D: Design> Code for Mutated<D> {
     fn operation<M: Machine>(&self, machine: &M, operation: Operation) {
         let bent = self.on(machine, Some(operation), None);
         if self.fault.replaces(operation) {
@@ -185,19 +185,62 @@ impl Code for Mutated {
             self.fault.path(&bent, operation);
             bent.end(operation);
         } else {
-            self.axes.operation(&bent, operation);
+            self.code.operation(&bent, operation);
         }
     }
 
     fn interrupt<M: Machine>(&self, machine: &M, vector: Vector) {
-        self.axes
+        self.code
             .interrupt(&self.on(machine, None, Some(vector)), vector);
     }
 }
 
+fn mutated<D: Design>(fault: &'static dyn Fault) -> Box<dyn Runnable> {
+    Box::new(Mutated::<D> {
+        code: KernelCode::new(),
+        fault,
+    })
+}
+
+/// What the catalogue needs of a design. All 48 of them would take the compiler longer than the rest of the crate.
+struct Compiled {
+    axes: Axes,
+    right: fn() -> Box<dyn Runnable>,
+    wrong: fn(&'static dyn Fault) -> Box<dyn Runnable>,
+}
+
+const COMPILED: &[Compiled] = &[
+    Compiled {
+        axes: Tracked::AXES,
+        right: policy::<Tracked>,
+        wrong: mutated::<Tracked>,
+    },
+    Compiled {
+        axes: Rwlock::AXES,
+        right: policy::<Rwlock>,
+        wrong: mutated::<Rwlock>,
+    },
+];
+
+fn compiled(axes: Axes) -> &'static Compiled {
+    let found = COMPILED.iter().find(|c| c.axes == axes);
+    found.expect("every design of the catalogue is in the table above, says its test")
+}
+
 /// The design's code with the fault between it and the machine.
+///
+/// # Panics
+/// For a design that no fault of the catalogue names.
 pub fn bent(axes: Axes, fault: &'static dyn Fault) -> Box<dyn Runnable> {
-    Box::new(Mutated { axes, fault })
+    (compiled(axes).wrong)(fault)
+}
+
+/// The design's code as it should be.
+///
+/// # Panics
+/// As [`bent`].
+pub fn straight(axes: Axes) -> Box<dyn Runnable> {
+    (compiled(axes).right)()
 }
 
 /// The code of a design of its own: for faults in a policy.

@@ -14,6 +14,7 @@ use shootdown_spec::search::{Hit, Options, Stop, Trail, replay_trail, search};
 use shootdown_spec::variant::VariantSet;
 use thiserror::Error;
 
+use super::bent::straight;
 use super::{Mutant, Place, PlaceError};
 use crate::code::automaton::Runnable;
 use crate::map;
@@ -344,7 +345,7 @@ pub fn baseline(place: &Place, options: &Options) -> Result<u64, EvidenceError> 
             error,
         })?;
     let axes = map::config::axes(&config.design);
-    let explored = explore(&config, Box::new(axes), options);
+    let explored = explore(&config, straight(axes), options);
     if let Some(stop) = explored.stopped {
         return Err(EvidenceError::Stopped(place.command(), stop));
     }
