@@ -497,7 +497,7 @@ impl Fault for ReadEarly {
         }
     }
     fn observe(&self, at: &Bent<'_>, event: Event) {
-        if !(matches!(event, Event::PendingRead { .. }) && !at.noted(0)) {
+        if !matches!(event, Event::PendingRead { .. }) || at.noted(0) {
             at.machine.observe(event);
         }
     }
@@ -550,7 +550,7 @@ impl Moment for SettlesThenFlushes {
 
 /// A counter with another `settle`.
 macro_rules! counter {
-    ($name:ident, $settle:expr) => {
+    ($name:ident, |$cpu:ident, $mm:ident| $settle:block) => {
         struct $name;
         impl Counter for $name {
             fn raise<M: Machine, T: Spinning, C: Context, S: Covers>(
@@ -563,16 +563,15 @@ macro_rules! counter {
             ) -> bool {
                 PendingCounter::owed(guard)
             }
-            fn settle<M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-                for _ in 0..$settle {
-                    PendingCounter::settle(cpu, mm);
-                }
-            }
+            fn settle<M: Machine>($cpu: &mut Cpu<'_, M, Task>, $mm: MmId) $settle
         }
     };
 }
-counter!(SettledAlready, 0);
-counter!(SettlesTwice, 2);
+counter!(SettledAlready, |_cpu, _mm| {});
+counter!(SettlesTwice, |cpu, mm| {
+    PendingCounter::settle(cpu, mm);
+    PendingCounter::settle(cpu, mm);
+});
 
 struct DropsTwice;
 impl FlushPolicy for DropsTwice {

@@ -204,10 +204,11 @@ impl Fault for SkipsFirst {
     fn load(&self, at: &Bent<'_>, word: &Word) -> u64 {
         let first = at.machine.load(word);
         let walks = at.operation == Some(Operation::VmallocSyncAll);
-        if walks && at.loc(word) == Some(Loc::ListNext(Node::Head)) {
-            if let Some(node @ Node::Page(_)) = at.kernel().node_at(first) {
-                return at.machine.load(at.word(Loc::ListNext(node)));
-            }
+        if walks
+            && at.loc(word) == Some(Loc::ListNext(Node::Head))
+            && let Some(node @ Node::Page(_)) = at.kernel().node_at(first)
+        {
+            return at.machine.load(at.word(Loc::ListNext(node)));
         }
         first
     }
@@ -248,7 +249,7 @@ impl Fault for AddInWrongOrder {
     }
 }
 
-/// One store of an operation is left out: the n-th into a link.
+/// One store into a link is left out.
 struct ForgetsLink(fn(Operation, Loc) -> bool);
 const ADD_FORGETS_PREV: ForgetsLink = ForgetsLink(|operation, loc| match (operation, loc) {
     (Operation::PgdAlloc(new), Loc::ListPrev(node)) => node != Node::Page(new),
