@@ -7,3 +7,6 @@ pub mod code;
 pub mod map;
 pub mod mutants;
 pub mod relation;
+
+#[cfg(test)]
+mod every_interleaving;
