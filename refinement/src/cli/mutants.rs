@@ -74,6 +74,10 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         }
         return Ok(ExitCode::AsPromised);
     }
+    if let Some(root) = args.docs.as_ref().or(args.check_docs.as_ref()) {
+        // Not after all the work.
+        docs::read(root)?;
+    }
     let wanted: Vec<_> = mutants::mutants().filter(|m| args.wants(m)).collect();
     let started = Instant::now();
     let (tried, stopped) = try_all(&wanted, args.stress)?;

@@ -53,12 +53,17 @@ fn table(tried: &[Tried]) -> String {
     text
 }
 
-fn page(tried: &[Tried], root: &Path) -> Result<(PathBuf, String, String), CliError> {
+/// The page as it is.
+pub(super) fn read(root: &Path) -> Result<(PathBuf, String), CliError> {
     let path = root.join("docs/mutants.md");
-    let old = std::fs::read_to_string(&path).map_err(|error| CliError::File {
-        path: path.clone(),
-        error,
-    })?;
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok((path, text)),
+        Err(error) => Err(CliError::File { path, error }),
+    }
+}
+
+fn page(tried: &[Tried], root: &Path) -> Result<(PathBuf, String, String), CliError> {
+    let (path, old) = read(root)?;
     let parts = old
         .split_once(BEGIN)
         .and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
