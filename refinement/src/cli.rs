@@ -11,6 +11,7 @@ pub mod generated;
 pub mod json;
 pub mod list;
 pub mod matrix;
+pub mod mutants;
 pub mod output;
 pub mod prove;
 pub mod refine;
@@ -70,6 +71,12 @@ enum Command {
     SecondOpinion(second_opinion::Args),
     /// The implementation on real threads; a watchdog explains a hang
     Stress(stress::Args),
+    /// Faults put in on purpose, and who noticed them
+    ///
+    /// Each fault is in the machine, the code or the dictionary between code and protocol. Everybody who must notice it
+    /// is asked: the types, the order proof, the model, the refinement and, with --stress, real threads.
+    /// docs/mutants.md has the table.
+    Mutants(mutants::Args),
     /// Designs, environments, programs, properties, workloads and deviations
     List(list::Args),
     /// Print a completion script for a shell
@@ -101,6 +108,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::SecondOpinion(args)) => second_opinion::run(&args),
         Some(Command::Stress(args)) => stress::run(&args),
+        Some(Command::Mutants(args)) => mutants::run(&args),
         Some(Command::List(args)) => list::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Man) => completions::man(),

@@ -5,4 +5,8 @@
 
 pub mod code;
 pub mod map;
+pub mod mutants;
 pub mod relation;
+
+#[cfg(test)]
+mod every_interleaving;

@@ -9,6 +9,7 @@ mod cli {
     mod export;
     mod list;
     mod matrix;
+    mod mutants;
     mod prove;
     mod replay;
     mod second_opinion;

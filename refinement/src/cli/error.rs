@@ -3,6 +3,7 @@
 use super::exit_code::ExitCode;
 use crate::spin::SpinError;
 use shootdown_impl::host::stress::StressError;
+use shootdown_refinement::mutants::evidence::EvidenceError;
 use shootdown_spec::config::ConfigError;
 use shootdown_spec::schedule::ScheduleError;
 use shootdown_spec::workload::WorkloadError;
@@ -45,6 +46,9 @@ pub enum CliError {
         /// The part.
         name: &'static str,
     },
+    /// Evidence about a fault that could not be had: a bug, or no threads.
+    #[error("{0}")]
+    Evidence(#[from] EvidenceError),
     /// A schedule that cannot be read.
     #[error("{source_name}: {error}")]
     Schedule {
@@ -126,6 +130,7 @@ impl CliError {
             CliError::Signal(_) | CliError::Json(_) | CliError::Output(_) => ExitCode::Internal,
             CliError::Interrupted(..) => ExitCode::Incomplete,
             CliError::Spin(error) if !error.is_usage() => ExitCode::Internal,
+            CliError::Evidence(_) => ExitCode::Internal,
             CliError::StressRun(StressError::Thread(_)) => ExitCode::Internal,
             _ => ExitCode::Usage,
         }

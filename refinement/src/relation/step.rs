@@ -11,7 +11,7 @@ use shootdown_impl::irq::Vector;
 use shootdown_spec::id::{Context, Level};
 use shootdown_spec::model::{Action, Protocol};
 use shootdown_spec::mm;
-use shootdown_spec::program::{Op, ProgramId, Reg};
+use shootdown_spec::program::{Entry, Op, ProgramId, Reg};
 use shootdown_spec::state::State;
 
 use crate::code::model::Seen;
@@ -101,6 +101,7 @@ pub fn follow(
         Meaning::Read => read(protocol, state, context, &event, taken)?,
     };
     values(protocol, state, &after, context, &event)?;
+    names(protocol, state, context, &event)?;
     Ok(after)
 }
 
@@ -334,4 +335,62 @@ fn values(
         Event::MmFreed { mm } => same("the mm lives", after.mm(on(mm)).life == mm::Life::Freed),
         _ => Ok(()),
     }
+}
+
+/// Do the mm, the entry and the frame that the event names agree with the step's? Comparing states shows what the code
+/// did; this shows that it says so.
+fn names(
+    protocol: &Protocol,
+    before: &State,
+    context: Context,
+    event: &Event,
+) -> Result<(), Refused> {
+    let mm = before.cpu(context.cpu).context(context.level).mm;
+    let op = next_op(protocol, before, context);
+    let entry = match op {
+        Some(
+            Op::TestAndClearYoung { entry, .. }
+            | Op::GetAndClear { entry, .. }
+            | Op::GupRead { entry, .. }
+            | Op::GetPage(entry)
+            | Op::PutPage(entry)
+            | Op::UserStore(entry),
+        ) => Some(entry),
+        Some(Op::SplitCompound) => Some(Entry::Huge),
+        _ => None,
+    };
+    let same_entry = |slot| entry.is_none_or(|entry| tlb::entry(slot) == entry);
+    let same_frame = |frame| {
+        let behind = |entry| map::id::mm_to_code(mm).map(|mm| map::mm::frame(mm, tlb::slot(entry)));
+        entry.is_none_or(|entry| behind(entry) == Some(frame))
+    };
+    let same_mm = |of| mm_to_spec(Some(of)) == mm;
+    let alike = match *event {
+        Event::ClearYoung { mm, slot, .. }
+        | Event::GetAndClear { mm, slot, .. }
+        | Event::EntryRead { mm, slot, .. } => same_mm(mm) && same_entry(slot),
+        Event::SetSplitting { mm, .. }
+        | Event::PmdNotPresent { mm }
+        | Event::PmdPopulate { mm }
+        | Event::PendingRaised { mm }
+        | Event::PendingDropped { mm }
+        | Event::PendingRead { mm, .. }
+        | Event::FlushLocal { mm, .. } => same_mm(mm),
+        Event::HypercallFlush { mm, scope } => {
+            same_mm(mm) && op == Some(Op::FlushHypercall(tlb::scope(scope)))
+        }
+        Event::Pinned { mm } => same_mm(mm) && op == Some(Op::SetPinned(true)),
+        Event::Unpinned { mm } => same_mm(mm) && op == Some(Op::SetPinned(false)),
+        Event::FrameGet { frame, slot } => same_frame(frame) && same_entry(slot),
+        Event::FramePut { frame, .. } | Event::SplitCompound { frame } => same_frame(frame),
+        Event::UserAccess { slot, frame, .. } => same_entry(slot) && frame.is_none_or(same_frame),
+        _ => true,
+    };
+    if alike {
+        return Ok(());
+    }
+    Err(Refused {
+        wanted: format!("{context}: {event:?}"),
+        reason: "it is another mm, entry or frame in the protocol".to_string(),
+    })
 }
