@@ -14,6 +14,7 @@ pub mod prove;
 pub mod replay;
 pub mod stress;
 pub mod subject;
+pub mod validate;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use error::CliError;
@@ -60,6 +61,8 @@ enum Command {
     Replay(replay::Args),
     /// The implementation on real threads; a watchdog explains a hang
     Stress(stress::Args),
+    /// A recorded run of real threads, against the protocol
+    Validate(validate::Args),
     /// Designs, environments, programs, properties, workloads and deviations
     List(list::Args),
     /// Print a completion script for a shell
@@ -88,6 +91,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Stress(args)) => stress::run(&args),
+        Some(Command::Validate(args)) => validate::run(&args),
         Some(Command::List(args)) => list::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Man) => completions::man(),
