@@ -19,6 +19,7 @@ pub mod replay;
 pub mod second_opinion;
 pub mod stress;
 pub mod subject;
+pub mod validate;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use error::CliError;
@@ -77,6 +78,8 @@ enum Command {
     /// is asked: the types, the order proof, the model, the refinement and, with --stress, real threads.
     /// docs/mutants.md has the table.
     Mutants(mutants::Args),
+    /// A recorded run of real threads, against the protocol
+    Validate(validate::Args),
     /// Designs, environments, programs, properties, workloads and deviations
     List(list::Args),
     /// Print a completion script for a shell
@@ -109,6 +112,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::SecondOpinion(args)) => second_opinion::run(&args),
         Some(Command::Stress(args)) => stress::run(&args),
         Some(Command::Mutants(args)) => mutants::run(&args),
+        Some(Command::Validate(args)) => validate::run(&args),
         Some(Command::List(args)) => list::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Man) => completions::man(),

@@ -4,6 +4,8 @@
 //! Here and not under `tests/`, because cargo builds the binary for those, once a mutation. Each cell is a place where
 //! what it is named for shows; all of them take a few seconds without optimisation.
 
+use std::sync::Arc;
+
 use shootdown_impl::design::{Deferred, Design, Rwlock, Tracked, V2_6_36, V2_6_37, V2_6_38};
 use shootdown_impl::operation::KernelCode;
 use shootdown_spec::config::Config;
@@ -54,7 +56,7 @@ impl Cell {
         let workload = Workload::parse(self.workload, &environment).expect("a workload");
         let config = Config::new(design, environment, workload, VariantSet::NONE);
         let config = config.expect("a configuration");
-        let mut r = Refinement::new(config, Box::new(KernelCode::<D>::new()));
+        let mut r = Refinement::new(config, Arc::new(KernelCode::<D>::new()));
         let outcome = loop {
             // Mutated code may run away: far more than the largest cell has is as bad as a misfit.
             let options = Options {
@@ -66,7 +68,7 @@ impl Cell {
             if parted.is_empty() {
                 break outcome;
             }
-            r.code.code = r.code.code.again(parted);
+            r.start_again();
         };
         let at = format!("{name} in {}: {}", self.env, self.workload);
         for bit in [MISFIT_BIT, STUCK_DIFFERS_BIT] {

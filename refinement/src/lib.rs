@@ -1,7 +1,8 @@
 //! Between the specification and the implementation.
 //!
 //! [`map`] is the dictionary, the only place that names both. [`code`] makes a state space of the compiled code;
-//! [`relation`] explores it beside the protocol and says where they part. The binary `shootdown` is built on these.
+//! [`relation`] explores it beside the protocol and says where they part; [`validate`] holds a recorded run of real
+//! threads against the protocol. The binary `shootdown` is built on these.
 
 pub mod code;
 pub mod map;
@@ -10,3 +11,4 @@ pub mod relation;
 
 #[cfg(test)]
 mod every_interleaving;
+pub mod validate;

@@ -135,7 +135,7 @@ pub struct Mutant {
     /// Where it shows.
     pub place: Place,
     /// The code with the fault.
-    pub code: fn(Axes) -> Box<dyn Runnable>,
+    pub code: fn(Axes) -> std::sync::Arc<dyn Runnable>,
     /// The same deviation of the protocol: the model must notice it.
     pub variant: Option<Variant>,
     /// The same mistake as a design of the protocol: the model must notice it, too.
@@ -167,7 +167,7 @@ const fn mutant(
     part: Part,
     name: &'static str,
     breaks: &'static str,
-    code: fn(Axes) -> Box<dyn Runnable>,
+    code: fn(Axes) -> std::sync::Arc<dyn Runnable>,
     workload: &'static str,
 ) -> Mutant {
     Mutant {
@@ -234,7 +234,7 @@ impl Mutant {
     }
 
     /// The code with the fault, in the design of its place.
-    pub fn runnable(&self, config: &Config) -> Box<dyn Runnable> {
+    pub fn runnable(&self, config: &Config) -> std::sync::Arc<dyn Runnable> {
         (self.code)(map::config::axes(&config.design))
     }
 }

@@ -51,14 +51,32 @@ fn verdicts(result: &RefineResult) -> Vec<(&'static str, Verdict)> {
 
 #[test]
 fn code_and_protocol_have_the_same_verdicts_and_the_code_refines_the_protocol() {
-    for (env, workload) in [("nosplit", "aging"), ("split", "unmapping"), ("split+thp", "vmalloc_sync_all,split_huge_page")] {
+    for (env, workload) in [
+        ("nosplit", "aging"),
+        ("split", "unmapping"),
+        ("split+thp", "vmalloc_sync_all,split_huge_page"),
+    ] {
         for design in DESIGNS {
             let config = config(design.name, env, workload);
             let protocol = check(&Protocol::new(config.clone()), &Options::default());
             let code = run(config);
-            let expected: Vec<_> = protocol.properties.iter().map(|p| (p.name, p.verdict)).collect();
-            assert_eq!(verdicts(&code), expected, "{} {env} {workload}", design.name);
-            assert_eq!(code.refines(), Verdict::Holds, "{} {env} {workload}", design.name);
+            let expected: Vec<_> = protocol
+                .properties
+                .iter()
+                .map(|p| (p.name, p.verdict))
+                .collect();
+            assert_eq!(
+                verdicts(&code),
+                expected,
+                "{} {env} {workload}",
+                design.name
+            );
+            assert_eq!(
+                code.refines(),
+                Verdict::Holds,
+                "{} {env} {workload}",
+                design.name
+            );
             assert_eq!(code.nondeterminism, None);
         }
     }
@@ -79,16 +97,33 @@ fn the_deadlock_of_2011_is_in_the_real_code_with_the_cycle_of_the_protocol() {
     assert_eq!((told.fits, told.trace.actions.len()), (10, 11));
     let states = told.trace.states(&refinement.spec).unwrap();
     let last = states.last().unwrap();
-    assert_eq!(last.stuck(refinement.config()).bits(), 0b0101, "CPU0 and CPU1, in process context");
+    assert_eq!(
+        last.stuck(refinement.config()).bits(),
+        0b0101,
+        "CPU0 and CPU1, in process context"
+    );
     let protocol = check(&refinement.spec, &Options::default());
-    let shortest = protocol.property("no_deadlock").unwrap().counterexample.as_ref().unwrap();
-    assert_eq!(shortest.trace.actions.len(), 11, "the protocol has no shorter one");
+    let shortest = protocol
+        .property("no_deadlock")
+        .unwrap()
+        .counterexample
+        .as_ref()
+        .unwrap();
+    assert_eq!(
+        shortest.trace.actions.len(),
+        11,
+        "the protocol has no shorter one"
+    );
 }
 
 #[test]
 fn operations_without_a_scheduling_point_of_their_own_change_no_verdict() {
     for (design, env, workload) in [
-        ("v2.6.37", "nosplit", "vmalloc_sync_all,page_referenced_one_pte,pgd_alloc"),
+        (
+            "v2.6.37",
+            "nosplit",
+            "vmalloc_sync_all,page_referenced_one_pte,pgd_alloc",
+        ),
         ("tracked", "split", "try_to_unmap_one,zap_page_range"),
         ("deferred", "split", "try_to_unmap_one,zap_page_range"),
         ("rwlock", "split", "vmalloc_sync_all,pgd_alloc,switch_mm"),
@@ -99,15 +134,26 @@ fn operations_without_a_scheduling_point_of_their_own_change_no_verdict() {
         let mut whole = refinement(config);
         whole.code.reduce = false;
         let whole = refine(&mut whole, &Options::default());
-        assert_eq!(verdicts(&reduced), verdicts(&whole), "{design} {env} {workload}");
-        assert_eq!((reduced.refines(), whole.refines()), (Verdict::Holds, Verdict::Holds), "{design}");
+        assert_eq!(
+            verdicts(&reduced),
+            verdicts(&whole),
+            "{design} {env} {workload}"
+        );
+        assert_eq!(
+            (reduced.refines(), whole.refines()),
+            (Verdict::Holds, Verdict::Holds),
+            "{design}"
+        );
         assert!(reduced.check.states.unique < whole.check.states.unique);
     }
 }
 
 #[test]
 fn taking_points_for_one_changes_no_verdict_and_no_shortest_run() {
-    for (design, env, workload) in [("v2.6.37", "split+thp", "splitting"), ("tracked", "nosplit", "unmapping")] {
+    for (design, env, workload) in [
+        ("v2.6.37", "split+thp", "splitting"),
+        ("tracked", "nosplit", "unmapping"),
+    ] {
         let config = config(design, env, workload);
         let merged = run(config.clone());
         let mut apart = refinement(config);
@@ -118,7 +164,9 @@ fn taking_points_for_one_changes_no_verdict_and_no_shortest_run() {
             let steps = |p: &shootdown_spec::verdict::PropertyResult| {
                 p.counterexample.as_ref().map(|c| c.trace.actions.len())
             };
-            properties.map(|p| (p.name, p.verdict, steps(p))).collect::<Vec<_>>()
+            properties
+                .map(|p| (p.name, p.verdict, steps(p)))
+                .collect::<Vec<_>>()
         };
         assert_eq!(shape(&merged), shape(&apart), "{design} {env}");
         assert!(merged.check.states.unique <= apart.check.states.unique);
@@ -135,27 +183,47 @@ fn staterights_own_checker_counts_the_same_states_of_the_code() {
     let theirs = refinement(config).code.checker().spawn_bfs().join();
     assert_eq!(outcome.unique, theirs.unique_state_count() as u64);
     // `machine_rules` is never violated, so it did not stop early; the deadlock it sees as well.
-    assert!(theirs.discovery("machine_rules").is_none() && theirs.discovery("no_deadlock").is_some());
+    assert!(
+        theirs.discovery("machine_rules").is_none() && theirs.discovery("no_deadlock").is_some()
+    );
 }
 
 #[test]
 fn the_protocol_allows_nothing_that_the_code_never_does() {
-    for (design, env) in [("tracked", "split+thp"), ("v2.6.37", "nosplit"), ("tracked", "hypercall")] {
+    for (design, env) in [
+        ("tracked", "split+thp"),
+        ("v2.6.37", "nosplit"),
+        ("tracked", "hypercall"),
+    ] {
         let mut refinement = refinement(config(design, env, "everything"));
         refine(&mut refinement, &Options::default());
         let missing = coverage::missing(&refinement);
-        assert!(missing.iter().all(|m| m.reason.is_some()), "{design} {env}: {missing:#?}");
+        assert!(
+            missing.iter().all(|m| m.reason.is_some()),
+            "{design} {env}: {missing:#?}"
+        );
     }
 }
 
 #[test]
 fn few_preemptions_and_random_runs_find_what_all_runs_contain() {
     let refinement = refinement(config("v2.6.37", "nosplit", "aging"));
-    let deadlock = 1 << PROPERTIES.iter().position(|p| p.name == "no_deadlock").unwrap();
+    let deadlock = 1
+        << PROPERTIES
+            .iter()
+            .position(|p| p.name == "no_deadlock")
+            .unwrap();
     // Without a preemption CPU0 runs its program to the end before CPU1 begins, unless it blocks: awaiting the
     // acknowledgement it does, and the deadlock needs no more.
-    let bounded = Bounded { refinement: &refinement, most: 0 };
-    let outcome = search(&bounded, |b: &Bounded<'_>, at: &Within| b.refinement.facts(&at.joint), &Options::default());
+    let bounded = Bounded {
+        refinement: &refinement,
+        most: 0,
+    };
+    let outcome = search(
+        &bounded,
+        |b: &Bounded<'_>, at: &Within| b.refinement.facts(&at.joint),
+        &Options::default(),
+    );
     assert!(outcome.complete && outcome.hit(0).is_some());
 
     let found = random::explore(&refinement, 1, 10_000, deadlock, &Options::default());
@@ -163,7 +231,11 @@ fn few_preemptions_and_random_runs_find_what_all_runs_contain() {
     // Made small: a shortest one has 10 steps and 1 switch.
     assert!(run.actions.len() <= 12, "{run:?}");
     let again = random::explore(&refinement, 1, 10_000, deadlock, &Options::default());
-    assert_eq!((again.runs, again.steps), (found.runs, found.steps), "the seed decides");
+    assert_eq!(
+        (again.runs, again.steps),
+        (found.runs, found.steps),
+        "the seed decides"
+    );
 }
 
 /// Code that looks at something else than its answers.
@@ -173,12 +245,18 @@ impl Code for Moody {
     fn operation<M: Machine>(&self, machine: &M, operation: Operation) {
         let axes = shootdown_impl::design::Axes::named("tracked").expect("a design");
         if self.0.fetch_add(1, Relaxed).is_multiple_of(7) {
-            let _ = machine.load(machine.kernel().word(shootdown_impl::kernel::Loc::InitEntry));
+            let _ = machine.load(
+                machine
+                    .kernel()
+                    .word(shootdown_impl::kernel::Loc::InitEntry),
+            );
         }
         axes.operation(machine, operation);
     }
     fn interrupt<M: Machine>(&self, machine: &M, vector: Vector) {
-        shootdown_impl::design::Axes::named("tracked").expect("a design").interrupt(machine, vector);
+        shootdown_impl::design::Axes::named("tracked")
+            .expect("a design")
+            .interrupt(machine, vector);
     }
 }
 
@@ -186,7 +264,13 @@ impl Code for Moody {
 fn code_that_is_no_function_of_its_answers_makes_the_run_void() {
     let moody = Arc::new(Moody(AtomicU64::new(1)));
     let mut refinement = Refinement::new(config("tracked", "nosplit", "aging"), moody);
-    let result = refine(&mut refinement, &Options { max_states: Some(20_000), ..Options::default() });
+    let result = refine(
+        &mut refinement,
+        &Options {
+            max_states: Some(20_000),
+            ..Options::default()
+        },
+    );
     assert!(result.nondeterminism.is_some());
     assert_eq!(result.refines(), Verdict::Violated);
 }
@@ -228,6 +312,10 @@ fn a_flush_that_does_nothing_is_told_with_the_protocols_lines_beside_the_code() 
     let run = &inclusion.counterexample.as_ref().unwrap().trace;
     let failure = refinement.explain(run).unwrap();
     insta::assert_snapshot!(failure.text(&refinement));
-    let outcome = search(&refinement, |r: &Refinement, s| r.facts(s), &Options::default());
+    let outcome = search(
+        &refinement,
+        |r: &Refinement, s| r.facts(s),
+        &Options::default(),
+    );
     assert!(outcome.hit(MISFIT_BIT).is_some());
 }

@@ -165,8 +165,7 @@ fn from_hit<M>(model: &M, config: &Config, hit: &Hit) -> Counterexample
 where
     M: Scheduled<Action = Action>,
 {
-    let trace =
-        Trace::from_trail(model, config, &hit.trail).expect("the search walked this trail");
+    let trace = Trace::from_trail(model, config, &hit.trail).expect("the search walked this trail");
     Counterexample {
         trace,
         switches: hit.switches,
@@ -182,10 +181,7 @@ where
     if !failure.is_end() {
         trace.loops_to = Some(failure.stem.actions.len());
     }
-    let movers = trace
-        .actions
-        .iter()
-        .filter_map(|a| model.mover(a));
+    let movers = trace.actions.iter().filter_map(|a| model.mover(a));
     let movers: Vec<_> = movers.collect();
     let switches = movers.windows(2).filter(|w| w[0] != w[1]).count() as u32;
     Counterexample { trace, switches }

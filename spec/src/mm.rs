@@ -5,6 +5,8 @@
 //! reference counts (mmap_sem, anon_vma, `mm_count`) are answered here too: see
 //! [`MmRequest::Begin`].
 
+mod supply;
+
 use crate::id::{CpuId, CpuSet};
 use crate::program::{Entry, ProgramId};
 use crate::variant::{Variant, VariantSet};

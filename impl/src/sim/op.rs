@@ -78,8 +78,7 @@ impl Op {
     pub const fn waits(self) -> bool {
         matches!(
             self,
-            Self::TicketWait(_) | Self::RwWait(_) | Self::AwaitZero(_)
-                | Self::Idle
+            Self::TicketWait(_) | Self::RwWait(_) | Self::AwaitZero(_) | Self::Idle
         )
     }
 }

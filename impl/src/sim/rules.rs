@@ -88,6 +88,9 @@ impl SimState {
     pub fn droppable(&self, mm: MmId) -> bool {
         mm.0 < self.env.mms
             && self.life(mm) == Life::Alive
+            // Whoever is in the mask has not let go: `switch_mm` away from it clears the bit after CR3 is loaded, and
+            // only then does `finish_task_switch` drop the reference.
+            && self.word(Loc::Cpumask(mm)) == 0
             && self.cpus.iter().all(|c| {
                 c.tlb_state.active_mm != Some(mm)
                     && c.running.is_none_or(|o| o.names() != Some(mm))

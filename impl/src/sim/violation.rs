@@ -79,7 +79,10 @@ impl core::fmt::Display for Violation {
                 "munmap returned while {cpu} still has the translation it removed from {mm}"
             ),
             Self::FreedFrame { cpu, frame } => {
-                write!(f, "{cpu} touches {frame} through its TLB after it was freed")
+                write!(
+                    f,
+                    "{cpu} touches {frame} through its TLB after it was freed"
+                )
             }
             Self::FreedMm { cpu, mm, loc } => {
                 write!(f, "{cpu} uses {loc:?} after {mm} was freed")
@@ -89,13 +92,19 @@ impl core::fmt::Display for Violation {
                 "{cpu} takes a reference on {frame}, which was freed or split since its entry was read"
             ),
             Self::PinnedWrite { cpu, mm } => {
-                write!(f, "{cpu} stores into the pgd page of {mm}, which Xen has pinned")
+                write!(
+                    f,
+                    "{cpu} stores into the pgd page of {mm}, which Xen has pinned"
+                )
             }
             Self::NotHolder { cpu, loc } => {
                 write!(f, "{cpu} releases {loc:?}, which it does not hold")
             }
             Self::StableWordWritten { cpu, loc } => {
-                write!(f, "{cpu} writes {loc:?}, which is read as if it never changed")
+                write!(
+                    f,
+                    "{cpu} writes {loc:?}, which is read as if it never changed"
+                )
             }
             Self::Underflow { cpu, loc } => write!(f, "{cpu} takes {loc:?} below zero"),
             Self::LeftLocked { cpu } => write!(

@@ -182,7 +182,10 @@ pub fn line(property: &PropertyResult, verbose: bool) -> String {
                 .map(|(n, _)| *n)
                 .collect();
             line += &format!("vacuous     never reached: {}", unreached.join(", "));
-            line = format!("  {}", output::wrap(line.trim_start(), output::width() - 2, 48));
+            line = format!(
+                "  {}",
+                output::wrap(line.trim_start(), output::width() - 2, 48)
+            );
         }
         (None, verdict) => {
             let _ = write!(line, "{verdict}");

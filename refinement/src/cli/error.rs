@@ -57,6 +57,16 @@ pub enum CliError {
         /// What is wrong.
         error: ScheduleError,
     },
+    /// A trace that cannot be read.
+    #[error(
+        "{source_name}:{error}\n  docs/trace-format.md says what a trace is; `shootdown stress --record` writes one"
+    )]
+    Trace {
+        /// Where it came from.
+        source_name: String,
+        /// Where and what is wrong.
+        error: shootdown_refinement::validate::reader::ReadError,
+    },
     /// A name that is not in a table.
     #[error("no {what} is called `{name}`{hint}\n  there are: {all}")]
     Unknown {

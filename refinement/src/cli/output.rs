@@ -140,7 +140,7 @@ pub fn wrap(text: &str, width: usize, indent: usize) -> String {
 pub fn plural(n: u64, one: &str) -> String {
     let s = match n {
         1 => "",
-        _ if one.ends_with("ch") => "es",
+        _ if one.ends_with("ch") || one.ends_with("sh") => "es",
         _ => "s",
     };
     format!("{} {one}{s}", count(n))

@@ -124,7 +124,10 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let progress = ProgressLine::new("exploring the code");
     options.progress = Some(progress.callback());
     if let Some(most) = args.preemptions {
-        let bounded = Bounded { refinement: &refinement, most };
+        let bounded = Bounded {
+            refinement: &refinement,
+            most,
+        };
         let observe = |b: &Bounded<'_>, at: &Within| b.refinement.facts(&at.joint);
         let outcome = search(&bounded, observe, &options);
         progress.finish();
@@ -137,12 +140,22 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         });
         let size = format!(
             "{}: {} states, {} transitions, at most {}",
-            if outcome.complete { "complete within the bound" } else { "INCOMPLETE" },
+            if outcome.complete {
+                "complete within the bound"
+            } else {
+                "INCOMPLETE"
+            },
             output::count(outcome.unique),
             output::count(outcome.generated),
             output::plural(most.into(), "preemption"),
         );
-        return told_run(args, &refinement, &size, failing.as_ref(), !outcome.complete);
+        return told_run(
+            args,
+            &refinement,
+            &size,
+            failing.as_ref(),
+            !outcome.complete,
+        );
     }
     let result = refine(&mut refinement, &options);
     progress.finish();
@@ -155,7 +168,10 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
 
 /// Everything that a run must not show.
 fn bad_facts() -> u64 {
-    (1 << MISFIT_BIT) | (1 << STUCK_DIFFERS_BIT) | (1 << NOTICED_BIT) | ((1 << PROPERTIES.len()) - 1)
+    (1 << MISFIT_BIT)
+        | (1 << STUCK_DIFFERS_BIT)
+        | (1 << NOTICED_BIT)
+        | ((1 << PROPERTIES.len()) - 1)
 }
 
 fn exit_code(result: &RefineResult) -> ExitCode {
@@ -177,7 +193,10 @@ fn json(refinement: &Refinement, result: &RefineResult) -> RefineJson {
             .map(|r| RelationJson {
                 name: r.name,
                 verdict: r.verdict,
-                schedule: r.counterexample.as_ref().map(|c| code_schedule(refinement, &c.trace)),
+                schedule: r
+                    .counterexample
+                    .as_ref()
+                    .map(|c| code_schedule(refinement, &c.trace)),
             })
             .collect(),
         runs_of_real_code: result.runs,
@@ -232,7 +251,10 @@ fn text(args: &Args, refinement: &Refinement, result: &RefineResult) -> Result<S
         output::count(result.points as u64),
         match result.repeated {
             0 => String::new(),
-            n => format!(" (explored {} times: histories that looked alike parted)", n + 1),
+            n => format!(
+                " (explored {} times: histories that looked alike parted)",
+                n + 1
+            ),
         }
     );
     text += &output::wrap(&size, output::width(), 2);
@@ -253,13 +275,25 @@ fn text(args: &Args, refinement: &Refinement, result: &RefineResult) -> Result<S
         text += &check::line(property, args.verbose);
     }
     if let Some(relation) = result.relation.iter().find(|r| r.counterexample.is_some()) {
-        let run = &relation.counterexample.as_ref().expect("found for having one").trace;
-        let _ = writeln!(text, "\n{}: the shortest run that shows it\n", relation.name);
+        let run = &relation
+            .counterexample
+            .as_ref()
+            .expect("found for having one")
+            .trace;
+        let _ = writeln!(
+            text,
+            "\n{}: the shortest run that shows it\n",
+            relation.name
+        );
         text += &failure(refinement, run);
     } else if let Some(property) = check::violated(&result.check).next()
         && let Some(run) = &property.counterexample
     {
-        let _ = writeln!(text, "\n{}: the shortest run of the code that violates it\n", property.name);
+        let _ = writeln!(
+            text,
+            "\n{}: the shortest run of the code that violates it\n",
+            property.name
+        );
         text += &run_text(args, refinement, &run.trace, Some(property.name));
     }
     if args.coverage {
@@ -277,7 +311,10 @@ fn text(args: &Args, refinement: &Refinement, result: &RefineResult) -> Result<S
 
 fn relation_line(relation: &RelationResult) -> String {
     let verdict = match (&relation.counterexample, relation.verdict) {
-        (Some(c), _) => format!("VIOLATED    {}", output::plural(c.trace.actions.len() as u64, "step")),
+        (Some(c), _) => format!(
+            "VIOLATED    {}",
+            output::plural(c.trace.actions.len() as u64, "step")
+        ),
         (None, verdict) => verdict.to_string(),
     };
     format!("  {:<33} {verdict}\n", relation.name)
@@ -285,7 +322,9 @@ fn relation_line(relation: &RelationResult) -> String {
 
 /// A run that does not fit, and the line that replays it.
 pub fn failure(refinement: &Refinement, run: &Trace) -> String {
-    let told = refinement.explain(run).map(|failure| failure.text(refinement));
+    let told = refinement
+        .explain(run)
+        .map(|failure| failure.text(refinement));
     format!(
         "{}\nreplay '{}'\n",
         told.unwrap_or_default(),
@@ -294,14 +333,28 @@ pub fn failure(refinement: &Refinement, run: &Trace) -> String {
 }
 
 /// A run of the code in the protocol's columns, and the line that replays it.
-pub fn run_text(args: &Args, refinement: &Refinement, run: &Trace, property: Option<&str>) -> String {
+pub fn run_text(
+    args: &Args,
+    refinement: &Refinement,
+    run: &Trace,
+    property: Option<&str>,
+) -> String {
     let options = TextOptions {
         width: output::width(),
         verbose: args.verbose,
         colour: output::colour(),
     };
-    let mut text = report::text(&refinement.spec, &refinement.told(run).trace, property, &options);
-    let _ = writeln!(text, "\nthe same run of the code: replay '{}'", code_schedule(refinement, run));
+    let mut text = report::text(
+        &refinement.spec,
+        &refinement.told(run).trace,
+        property,
+        &options,
+    );
+    let _ = writeln!(
+        text,
+        "\nthe same run of the code: replay '{}'",
+        code_schedule(refinement, run)
+    );
     text
 }
 
@@ -347,9 +400,16 @@ fn told_run(
 ) -> Result<ExitCode, CliError> {
     let mut text = format!("{}{size}\n", check::header(refinement.config()));
     if let Some((run, facts)) = failing {
-        let property = PROPERTIES.iter().enumerate().find(|(i, _)| facts >> i & 1 == 1);
+        let property = PROPERTIES
+            .iter()
+            .enumerate()
+            .find(|(i, _)| facts >> i & 1 == 1);
         let name = property.map_or("the code does not refine the protocol", |(_, p)| p.name);
-        let _ = writeln!(text, "\n{name}: {}\n", output::plural(run.actions.len() as u64, "step"));
+        let _ = writeln!(
+            text,
+            "\n{name}: {}\n",
+            output::plural(run.actions.len() as u64, "step")
+        );
         text += &match property {
             Some((_, p)) => run_text(args, refinement, run, Some(p.name)),
             None => failure(refinement, run),

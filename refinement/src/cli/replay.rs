@@ -3,10 +3,10 @@
 mod code;
 
 use super::Format;
-use super::refine;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output;
+use super::refine;
 use super::subject::DesignArgs;
 use serde::Serialize;
 use shootdown_spec::config::Config;
@@ -63,7 +63,12 @@ impl Args {
             return Ok(c.clone());
         }
         let design = self.design.design(c.design.name().unwrap_or("tracked"))?;
-        Ok(Config::new(design, c.environment, c.workload.clone(), c.variants)?)
+        Ok(Config::new(
+            design,
+            c.environment,
+            c.workload.clone(),
+            c.variants,
+        )?)
     }
 }
 

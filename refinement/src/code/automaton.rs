@@ -188,7 +188,14 @@ impl Automata {
             panicked: None,
         };
         let piece = Piece::Operation(Operation::EnterLazyTlb);
-        automata.add(&mut lock(&automata.reached), nothing, (CpuId(0), piece), Vec::new(), Vec::new(), None);
+        automata.add(
+            &mut lock(&automata.reached),
+            nothing,
+            (CpuId(0), piece),
+            Vec::new(),
+            Vec::new(),
+            None,
+        );
         automata
     }
 
@@ -245,7 +252,14 @@ impl Automata {
         *roots.entry(key).or_insert_with(|| {
             let found = self.run_twice(key, &[], &[]);
             let mut reached = lock(&self.reached);
-            self.add(&mut reached, found, key, Vec::new(), vec![Box::default()], None)
+            self.add(
+                &mut reached,
+                found,
+                key,
+                Vec::new(),
+                vec![Box::default()],
+                None,
+            )
         })
     }
 
@@ -281,7 +295,11 @@ impl Automata {
             children: Vec::new(),
         });
         let id = NodeId(self.nodes.push(node) as u32);
-        debug_assert_eq!(id.0 as usize + 1, reached.len(), "points are added one at a time");
+        debug_assert_eq!(
+            id.0 as usize + 1,
+            reached.len(),
+            "points are added one at a time"
+        );
         id
     }
 
@@ -304,7 +322,8 @@ impl Automata {
         let mut families = lock(&self.kin);
         let family = families.entry(kin).or_default();
         let alike = family.iter().copied().find(|&other| {
-            let room = reached[other.0 as usize].histories.len() + histories.len() <= MOST_HISTORIES;
+            let room =
+                reached[other.0 as usize].histories.len() + histories.len() <= MOST_HISTORIES;
             mergeable && room && *self.node(other) == found
         });
         let child = match alike {
@@ -325,7 +344,12 @@ impl Automata {
 
     /// Lets a point stand for more histories; what follows it must follow them as well.
     fn stand_for(&self, reached: &mut Vec<Reached>, at: NodeId, histories: Vec<History>) {
-        let Reached { cpu, piece, ref children, .. } = reached[at.0 as usize];
+        let Reached {
+            cpu,
+            piece,
+            ref children,
+            ..
+        } = reached[at.0 as usize];
         for (answer, child) in children.clone() {
             let on: Vec<_> = histories.iter().map(|h| longer(h, answer)).collect();
             self.must_agree((cpu, piece), &on, self.node(child));
@@ -361,13 +385,24 @@ impl Automata {
         };
         let parts = path.iter().zip(&announced).position(|(a, b)| a != b);
         let found = if let Some(i) = parts {
-            Some(differs(i, format!("{:?}", announced[i]), format!("{:?}", path[i])))
+            Some(differs(
+                i,
+                format!("{:?}", announced[i]),
+                format!("{:?}", path[i]),
+            ))
         } else if announced.len() != path.len() {
             let i = announced.len().min(path.len());
-            let op = |ops: &[Op]| ops.get(i).map_or("its end".to_string(), |op| format!("{op:?}"));
+            let op = |ops: &[Op]| {
+                ops.get(i)
+                    .map_or("its end".to_string(), |op| format!("{op:?}"))
+            };
             Some(differs(i, op(&announced), op(path)))
         } else if node != again {
-            Some(differs(path.len(), format!("{again:?}"), format!("{node:?}")))
+            Some(differs(
+                path.len(),
+                format!("{again:?}"),
+                format!("{node:?}"),
+            ))
         } else {
             None
         };

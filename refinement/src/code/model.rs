@@ -94,7 +94,9 @@ impl CodeModel {
     /// Could the action happen?
     pub fn is_enabled(&self, state: &CodeState, action: &Action) -> bool {
         let cpu = map::id::cpu_to_code(action.cpu());
-        if cpu.index() >= self.config.cpus() || matches!(state.noticed, Some(Noticed::Panicked { .. })) {
+        if cpu.index() >= self.config.cpus()
+            || matches!(state.noticed, Some(Noticed::Panicked { .. }))
+        {
             return false;
         }
         let machine = &state.machine;
@@ -105,8 +107,10 @@ impl CodeModel {
                 let own = map::program::acts_on_active_mm(program);
                 idle && state.budget[cpu.index()] > 0
                     && choices.contains(&(program, mm))
-                    && (!own || machine.cpus[cpu.index()].tlb_state.active_mm == map::id::mm_to_code(mm))
-                    && map::program::operation(program, mm).is_some_and(|o| machine.may_start(cpu, o))
+                    && (!own
+                        || machine.cpus[cpu.index()].tlb_state.active_mm == map::id::mm_to_code(mm))
+                    && map::program::operation(program, mm)
+                        .is_some_and(|o| machine.may_start(cpu, o))
             }
             Action::Step { .. } => self
                 .announced(state, cpu, state.top(cpu))
@@ -245,7 +249,8 @@ impl CodeModel {
         if let Op::Load(Loc::Request(from)) = op
             && next.machine.word(Loc::Acks(from)) >> cpu.0 & 1 == 0
         {
-            next.noticed.get_or_insert(Noticed::AnsweredRequest { cpu, from });
+            next.noticed
+                .get_or_insert(Noticed::AnsweredRequest { cpu, from });
         }
         let answer = next.machine.apply(cpu, op);
         let after = self.code.after(at, answer);

@@ -63,7 +63,9 @@ pub fn is_mover(machine: &SimState, cpu: CpuId, level: Level, op: Op) -> bool {
             // Whoever has answered already does not look again (or is noticed).
             of == cpu
                 && machine.word(Loc::Acks(cpu)) == 0
-                && machine.cpu_ids().all(|other| !machine.cpus[other.index()].ipis.contains(cpu))
+                && machine
+                    .cpu_ids()
+                    .all(|other| !machine.cpus[other.index()].ipis.contains(cpu))
         }
         Op::Load(Loc::Request(from)) => {
             let owes = machine.word(Loc::Acks(from)) >> cpu.0 & 1 == 1;

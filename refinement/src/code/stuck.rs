@@ -51,7 +51,8 @@ pub fn stuck(automata: &Automata, state: &CodeState) -> Contexts {
                 own
             };
         }
-        if !state.node(cpu, Level::Task).is_some() && !machine.cpus[cpu.index()].irqs_on && !in_irq {
+        if !state.node(cpu, Level::Task).is_some() && !machine.cpus[cpu.index()].irqs_on && !in_irq
+        {
             deaf |= bit((cpu, false));
         }
     }
@@ -86,7 +87,8 @@ fn interrupted_wait(state: &CodeState, me: (CpuId, bool), op: Op) -> Option<Cont
 /// Who has to act before the operation can happen.
 fn waits_for(state: &CodeState, me: (CpuId, bool), op: Op) -> Contexts {
     let machine = &state.machine;
-    let set = |contexts: &mut dyn Iterator<Item = (CpuId, bool)>| contexts.fold(0, |s, c| s | bit(c));
+    let set =
+        |contexts: &mut dyn Iterator<Item = (CpuId, bool)>| contexts.fold(0, |s, c| s | bit(c));
     match op {
         Op::TicketWait(lock) => set(&mut machine.spinlock_queue(lock).take_while(|&c| c != me)),
         Op::RwWait(_) => {
@@ -106,7 +108,11 @@ fn waits_for(state: &CodeState, me: (CpuId, bool), op: Op) -> Contexts {
                 set | if t.ipis.contains(sender) {
                     // With interrupts on it takes the IPI at once.
                     let takes_it = t.irqs_on && t.in_irq.is_none();
-                    if takes_it { 0 } else { bit((target, t.in_irq.is_some())) }
+                    if takes_it {
+                        0
+                    } else {
+                        bit((target, t.in_irq.is_some()))
+                    }
                 } else if t.in_irq == Some(Vector::FlushTlb(sender)) {
                     bit((target, true))
                 } else {

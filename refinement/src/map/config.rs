@@ -28,6 +28,45 @@ pub fn axes(design: &Design) -> Axes {
     }
 }
 
+/// The design with these axes: the inverse of [`axes`].
+pub fn design(axes: &Axes) -> Design {
+    Design {
+        pgd_lock: match axes.pgd_lock {
+            PgdLockAxis::Irqsave => PgdLock::Irqsave,
+            PgdLockAxis::Plain => PgdLock::Plain,
+            PgdLockAxis::Rwlock => PgdLock::Rwlock,
+        },
+        walk_takes_ptl: axes.walk_takes_ptl,
+        ptl: match axes.ptl {
+            PtlAxis::Plain => Ptl::Plain,
+            PtlAxis::Irqsave => Ptl::Irqsave,
+        },
+        flush: match axes.flush {
+            FlushAxis::UnderLock => Flush::UnderLock,
+            FlushAxis::YoungAfterUnlock => Flush::YoungAfterUnlock,
+            FlushAxis::AfterUnlock => Flush::AfterUnlock,
+            FlushAxis::AfterUnlockTracked => Flush::AfterUnlockTracked,
+        },
+    }
+}
+
+/// The environment of a machine on which `alive` mms live at the start; one operation per CPU.
+pub fn environment_of(environment: &env::Environment, alive: u8) -> Environment {
+    Environment {
+        cpus: environment.cpus,
+        mms: alive,
+        ops_per_cpu: 1,
+        split_ptlocks: environment.split_ptlocks,
+        thp: environment.thp,
+        flush_backend: match environment.flush_backend {
+            env::FlushBackend::Ipi => FlushBackend::Ipi,
+            env::FlushBackend::Hypercall => FlushBackend::Hypercall,
+        },
+        xen_pin: environment.xen_pin,
+        pgd_free_in_irq: environment.pgd_free_in_irq,
+    }
+}
+
 /// The environment. The specification counts the mms that live at the start, the implementation slots: one more, so
 /// that `pgd_alloc` always has one to fill. `ops_per_cpu` is not part of the implementation's.
 pub fn environment(environment: &Environment) -> env::Environment {
@@ -108,6 +147,7 @@ mod tests {
     fn named_designs_have_the_same_name_on_both_sides() {
         for d in DESIGNS {
             assert_eq!(axes(&d.design).name(), Some(d.name));
+            assert_eq!(design(&axes(&d.design)), d.design);
         }
         assert_eq!(DESIGNS.len(), shootdown_impl::design::NAMED.len());
     }

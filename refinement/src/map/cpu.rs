@@ -24,7 +24,9 @@ pub(super) fn agree(sides: Sides<'_>) -> Result<(), Disagreement> {
         let (code, spec) = (&machine.cpus[cpu.index()], sides.spec.cpu(cpu_to_spec(cpu)));
         let of = |what: &str| format!("{}.{what}", cpu_to_spec(cpu));
         same(code.irqs_on, spec.irqs_on, || of("irqs_on"))?;
-        same(mm_to_spec(code.tlb_state.active_mm), spec.active, || of("active_mm"))?;
+        same(mm_to_spec(code.tlb_state.active_mm), spec.active, || {
+            of("active_mm")
+        })?;
         same(code.tlb_state.lazy, spec.lazy, || of("lazy"))?;
         same(code.tlb_state.loaded, spec.loaded, || of("loaded"))?;
         same(sides.code.budget[cpu.index()], spec.budget, || of("budget"))?;
@@ -32,16 +34,24 @@ pub(super) fn agree(sides: Sides<'_>) -> Result<(), Disagreement> {
         let irq = spec.context(Level::Irq);
         let handler = match code.in_irq {
             None => (ProgramId::None, None, MmId::NONE),
-            Some(Vector::FlushTlb(from)) => {
-                (ProgramId::FlushTlbInterrupt, Some(cpu_to_spec(from)), MmId::NONE)
-            }
+            Some(Vector::FlushTlb(from)) => (
+                ProgramId::FlushTlbInterrupt,
+                Some(cpu_to_spec(from)),
+                MmId::NONE,
+            ),
             Some(Vector::PgdFree(mm)) => (ProgramId::PgdFree, None, mm_to_spec(Some(mm))),
         };
         let flushing = irq.program == ProgramId::FlushTlbInterrupt;
-        let freed = if irq.program == ProgramId::PgdFree { irq.mm } else { MmId::NONE };
-        same(handler, (irq.program, flushing.then_some(irq.sender), freed), || {
-            of("interrupt")
-        })?;
+        let freed = if irq.program == ProgramId::PgdFree {
+            irq.mm
+        } else {
+            MmId::NONE
+        };
+        same(
+            handler,
+            (irq.program, flushing.then_some(irq.sender), freed),
+            || of("interrupt"),
+        )?;
 
         let task = spec.context(Level::Task);
         let running = code.running.map_or((ProgramId::None, MmId::NONE), |o| {

@@ -47,11 +47,17 @@ pub(super) fn agree(sides: Sides<'_>) -> Result<(), Disagreement> {
         let owed = cpus(CpuMask::from_word(machine.word(Loc::Acks(from))));
         let spec = sides.spec.cpu(cpu_to_spec(from));
         if progress != Sending::Publishing {
-            same(owed, spec.acks, || format!("{}'s missing acknowledgements", cpu_to_spec(from)))?;
+            same(owed, spec.acks, || {
+                format!("{}'s missing acknowledgements", cpu_to_spec(from))
+            })?;
         }
         for to in machine.cpu_ids() {
             let sent = machine.cpus[to.index()].ipis.contains(from);
-            let posted = sides.spec.cpu(cpu_to_spec(to)).pending_ipi(cpu_to_spec(from)).is_some();
+            let posted = sides
+                .spec
+                .cpu(cpu_to_spec(to))
+                .pending_ipi(cpu_to_spec(from))
+                .is_some();
             if posted && !sent && progress != Sending::Done {
                 continue;
             }

@@ -75,19 +75,31 @@ pub(super) fn agree(sides: Sides<'_>) -> Result<(), Disagreement> {
         same(mask, spec.cpumask, || of("cpumask"))?;
         let kernel_entry = Entry(machine.word(Loc::KernelEntry(mm))).present();
         same(kernel_entry, spec.kernel_entry, || of("kernel_entry"))?;
-        same(machine.word(Loc::Pinned(mm)) != 0, spec.pinned, || of("pinned"))?;
-        same(machine.word(Loc::FlushPending(mm)), spec.pending.into(), || of("pending"))?;
+        same(machine.word(Loc::Pinned(mm)) != 0, spec.pinned, || {
+            of("pinned")
+        })?;
+        same(
+            machine.word(Loc::FlushPending(mm)),
+            spec.pending.into(),
+            || of("pending"),
+        )?;
         for slot in Slot::ALL {
             let (entry, behind) = (tlb::entry(slot), frame(mm, slot));
-            same(user_entry(machine.entry(mm, slot), slot), *spec.entry(entry), || {
-                of(&entry.to_string())
-            })?;
+            same(
+                user_entry(machine.entry(mm, slot), slot),
+                *spec.entry(entry),
+                || of(&entry.to_string()),
+            )?;
             let refs = machine.word(Loc::FrameRefs(behind));
-            same(refs, spec.frame(entry).refs.into(), || of(&format!("{entry} frame references")))?;
+            same(refs, spec.frame(entry).refs.into(), || {
+                of(&format!("{entry} frame references"))
+            })?;
         }
         if spec.frame(program::Entry::Huge).refs > 0 {
             let whole = machine.word(Loc::Compound(compound_frame(mm))) != 0;
-            same(!whole, spec.frame(program::Entry::Huge).split, || of("compound page split"))?;
+            same(!whole, spec.frame(program::Entry::Huge).split, || {
+                of("compound page split")
+            })?;
         }
     }
     Ok(())

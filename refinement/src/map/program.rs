@@ -101,7 +101,11 @@ mod tests {
                 continue;
             };
             assert_eq!(program(operation), Some(p.id));
-            let mm = if p.names == Names::Nothing { MmId::NONE } else { MmId(1) };
+            let mm = if p.names == Names::Nothing {
+                MmId::NONE
+            } else {
+                MmId(1)
+            };
             assert_eq!(named_mm(operation, MmId(1)), mm, "{}", p.name);
         }
     }

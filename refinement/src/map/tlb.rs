@@ -43,7 +43,11 @@ pub(super) fn agree(sides: Sides<'_>) -> Result<(), Disagreement> {
             let cached = machine.cpus[cpu.index()].tlb[s as usize].is_some();
             let spec = sides.spec.cpu(cpu_to_spec(cpu)).tlb.contains(entry(s));
             same(cached, spec, || {
-                format!("{}'s cached translation of the {}", cpu_to_spec(cpu), entry(s))
+                format!(
+                    "{}'s cached translation of the {}",
+                    cpu_to_spec(cpu),
+                    entry(s)
+                )
             })?;
         }
     }

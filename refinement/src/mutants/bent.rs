@@ -6,6 +6,8 @@
 
 use std::cell::Cell;
 
+use std::sync::Arc;
+
 use shootdown_impl::cpu::{Cpu, Task};
 use shootdown_impl::design::{Axes, Design, Rwlock, Tracked};
 use shootdown_impl::env::Environment;
@@ -195,8 +197,8 @@ impl<D: Design> Code for Mutated<D> {
     }
 }
 
-fn mutated<D: Design>(fault: &'static dyn Fault) -> Box<dyn Runnable> {
-    Box::new(Mutated::<D> {
+fn mutated<D: Design>(fault: &'static dyn Fault) -> Arc<dyn Runnable> {
+    Arc::new(Mutated::<D> {
         code: KernelCode::new(),
         fault,
     })
@@ -205,8 +207,8 @@ fn mutated<D: Design>(fault: &'static dyn Fault) -> Box<dyn Runnable> {
 /// What the catalogue needs of a design. All 48 of them would take the compiler longer than the rest of the crate.
 struct Compiled {
     axes: Axes,
-    right: fn() -> Box<dyn Runnable>,
-    wrong: fn(&'static dyn Fault) -> Box<dyn Runnable>,
+    right: fn() -> Arc<dyn Runnable>,
+    wrong: fn(&'static dyn Fault) -> Arc<dyn Runnable>,
 }
 
 const COMPILED: &[Compiled] = &[
@@ -231,7 +233,7 @@ fn compiled(axes: Axes) -> &'static Compiled {
 ///
 /// # Panics
 /// For a design that no fault of the catalogue names.
-pub fn bent(axes: Axes, fault: &'static dyn Fault) -> Box<dyn Runnable> {
+pub fn bent(axes: Axes, fault: &'static dyn Fault) -> Arc<dyn Runnable> {
     (compiled(axes).wrong)(fault)
 }
 
@@ -239,11 +241,11 @@ pub fn bent(axes: Axes, fault: &'static dyn Fault) -> Box<dyn Runnable> {
 ///
 /// # Panics
 /// As [`bent`].
-pub fn straight(axes: Axes) -> Box<dyn Runnable> {
+pub fn straight(axes: Axes) -> Arc<dyn Runnable> {
     (compiled(axes).right)()
 }
 
 /// The code of a design of its own: for faults in a policy.
-pub fn policy<D: Design>() -> Box<dyn Runnable> {
-    Box::new(KernelCode::<D>::new())
+pub fn policy<D: Design>() -> Arc<dyn Runnable> {
+    Arc::new(KernelCode::<D>::new())
 }

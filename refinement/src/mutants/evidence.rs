@@ -4,6 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
+use std::sync::Arc;
+
 use shootdown_impl::host::stress::{self, StressConfig, StressError, Verdict};
 use shootdown_spec::check::check;
 use shootdown_spec::config::Config;
@@ -219,14 +221,13 @@ struct Explored {
     stopped: Option<Stop>,
 }
 
-fn explore(config: &Config, code: Box<dyn Runnable>, options: &Options) -> Explored {
+fn explore(config: &Config, code: Arc<dyn Runnable>, options: &Options) -> Explored {
     let mut refinement = Refinement::new(config.clone(), code);
     loop {
         let outcome = search(&refinement, |r: &Refinement, s: &Joint| r.facts(s), options);
-        let parted = refinement.code.code.parted();
-        if !parted.is_empty() {
+        if !refinement.code.code.parted().is_empty() {
             // Points that were taken for one and are not: once more, with them kept apart.
-            refinement.code.code = refinement.code.code.again(parted);
+            refinement.start_again();
             continue;
         }
         return Explored {

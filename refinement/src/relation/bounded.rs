@@ -39,7 +39,9 @@ impl Bounded<'_> {
         };
         let goes_on = |cpu: u8| {
             let cpu = shootdown_spec::id::CpuId(cpu);
-            self.refinement.code.is_enabled(&at.joint.code, &Action::Step { cpu })
+            self.refinement
+                .code
+                .is_enabled(&at.joint.code, &Action::Step { cpu })
         };
         let switched = at.last != NOBODY && usize::from(at.last) != mover;
         at.used + u8::from(switched && goes_on(at.last))
@@ -52,7 +54,12 @@ impl Model for Bounded<'_> {
 
     fn init_states(&self) -> Vec<Within> {
         let all = self.refinement.init_states().into_iter();
-        all.map(|joint| Within { joint, last: NOBODY, used: 0 }).collect()
+        all.map(|joint| Within {
+            joint,
+            last: NOBODY,
+            used: 0,
+        })
+        .collect()
     }
 
     fn actions(&self, at: &Within, actions: &mut Vec<Action>) {

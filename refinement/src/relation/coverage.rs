@@ -74,7 +74,11 @@ impl Coverage {
         for program in config.reachable_programs() {
             assert!(program.lines.len() <= STEPS, "{} is too long", program.id);
         }
-        let empty = || (0..PROGRAM_COUNT * STEPS * 3).map(|_| AtomicBool::new(false)).collect();
+        let empty = || {
+            (0..PROGRAM_COUNT * STEPS * 3)
+                .map(|_| AtomicBool::new(false))
+                .collect()
+        };
         Self {
             places: empty(),
             hidden: empty(),
@@ -92,7 +96,11 @@ impl Coverage {
             pc,
             irqs: Irqs::of(cpu.irqs_on, cpu.top()),
         };
-        let table = if taken.hidden { &self.hidden } else { &self.places };
+        let table = if taken.hidden {
+            &self.hidden
+        } else {
+            &self.places
+        };
         let cell = &table[index(place)];
         // Mostly it is known already: a read does not take the line away from the other threads.
         if !cell.load(Relaxed) {
@@ -108,7 +116,14 @@ impl Coverage {
             let ctx = c.context(c.top());
             if ctx.is_running() && protocol.is_enabled(state, &action) {
                 let line = Some((ctx.program, ctx.pc));
-                self.note(state, Taken { action, line, hidden: false });
+                self.note(
+                    state,
+                    Taken {
+                        action,
+                        line,
+                        hidden: false,
+                    },
+                );
             }
         }
     }
@@ -136,8 +151,7 @@ fn index(place: Place) -> usize {
 fn places(table: &[AtomicBool]) -> impl Iterator<Item = Place> {
     let programs = shootdown_spec::program::PROGRAMS.iter().map(|p| p.id);
     let all = programs.flat_map(|program| {
-        (0..STEPS as u8)
-            .flat_map(move |pc| Irqs::ALL.map(|irqs| Place { program, pc, irqs }))
+        (0..STEPS as u8).flat_map(move |pc| Irqs::ALL.map(|irqs| Place { program, pc, irqs }))
     });
     all.filter(|place| table[index(*place)].load(Relaxed))
 }
@@ -171,16 +185,20 @@ pub fn missing(refinement: &super::joint::Refinement) -> Vec<Missing> {
         &Options::default(),
     );
     let reason = |program: ProgramId, source: &str, irqs| {
-        let row = REASONS.iter().find(|(p, s, i, _)| {
-            (*p == "*" || *p == program.name()) && *s == source && *i == irqs
-        });
+        let row = REASONS
+            .iter()
+            .find(|(p, s, i, _)| (*p == "*" || *p == program.name()) && *s == source && *i == irqs);
         row.map(|(.., reason)| *reason)
     };
     possible
         .taken()
         .filter(|place| !refinement.coverage.has(*place))
         .map(|place| {
-            let source = refinement.config().program(place.program).line(place.pc).source;
+            let source = refinement
+                .config()
+                .program(place.program)
+                .line(place.pc)
+                .source;
             Missing {
                 program: place.program,
                 place,

@@ -90,11 +90,17 @@ impl Refinement {
             if c.context(c.top()).is_running() {
                 actions.push(Action::Step { cpu });
             }
-            actions.extend(c.pending_ipis().map(|ipi| Action::Ipi { cpu, from: ipi.from }));
+            actions.extend(c.pending_ipis().map(|ipi| Action::Ipi {
+                cpu,
+                from: ipi.from,
+            }));
         }
         let guard = |action| {
             let possible = self.spec.is_enabled(candidate, &action);
-            (action, (!possible).then(|| self.spec.why_not(candidate, &action)))
+            (
+                action,
+                (!possible).then(|| self.spec.why_not(candidate, &action)),
+            )
         };
         actions.into_iter().map(guard).collect()
     }
@@ -140,17 +146,26 @@ impl Failure {
     pub fn text(&self, refinement: &Refinement) -> String {
         let mut text = String::new();
         let matched = self.steps.len() - 1;
-        let _ = writeln!(text, "the protocol follows {matched} step(s) of the code, then:");
+        let _ = writeln!(
+            text,
+            "the protocol follows {matched} step(s) of the code, then:"
+        );
         for (i, step) in self.steps.iter().enumerate() {
             let mark = if i == matched { ">>" } else { "  " };
             let what = match step.op {
                 Some(op) => format!("CPU{}  {}", step.action.cpu().0, operation(op)),
                 None => step.action.to_string(),
             };
-            let line = step.line.map_or(String::new(), |(program, function, source)| {
-                let place = if program == function { program.to_string() } else { format!("{function}() of {program}") };
-                format!("  | {source}  /* {place} */")
-            });
+            let line = step
+                .line
+                .map_or(String::new(), |(program, function, source)| {
+                    let place = if program == function {
+                        program.to_string()
+                    } else {
+                        format!("{function}() of {program}")
+                    };
+                    format!("  | {source}  /* {place} */")
+                });
             let _ = writeln!(text, "{mark} {:>3}  {what:<44}{line}", i + 1);
         }
         text.push('\n');
@@ -159,8 +174,17 @@ impl Failure {
         }
         match &self.misfit {
             None => {}
-            Some(Misfit::Refused { cpu, level, seen, refused, .. }) => {
-                let who = Context { cpu: map::id::cpu_to_spec(*cpu), level: *level };
+            Some(Misfit::Refused {
+                cpu,
+                level,
+                seen,
+                refused,
+                ..
+            }) => {
+                let who = Context {
+                    cpu: map::id::cpu_to_spec(*cpu),
+                    level: *level,
+                };
                 let what = match seen {
                     Seen::Event(event) => format!("reports {event:?}"),
                     Seen::Iret => "returns from its interrupt".to_string(),
@@ -180,7 +204,11 @@ impl Failure {
                         .filter(|i| set >> i & 1 == 1)
                         .map(|i| Context::from_code(i).to_string())
                         .collect();
-                    if all.is_empty() { "nobody".to_string() } else { all.join(", ") }
+                    if all.is_empty() {
+                        "nobody".to_string()
+                    } else {
+                        all.join(", ")
+                    }
                 };
                 let _ = writeln!(
                     text,
@@ -206,8 +234,16 @@ impl Failure {
             let state = self.candidate().unwrap_or(&self.before.spec);
             let _ = writeln!(text, "\nthe protocol's state:");
             for (who, ctx) in state.each_context(refinement.config()) {
-                let irqs = if state.cpu(who.cpu).irqs_on { "on" } else { "off" };
-                let level = if who.level == Level::Irq { ", in an interrupt" } else { "" };
+                let irqs = if state.cpu(who.cpu).irqs_on {
+                    "on"
+                } else {
+                    "off"
+                };
+                let level = if who.level == Level::Irq {
+                    ", in an interrupt"
+                } else {
+                    ""
+                };
                 let _ = writeln!(text, "  {}{level}, irqs {irqs}: {ctx:?}", who.cpu);
             }
         }

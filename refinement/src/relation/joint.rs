@@ -214,7 +214,8 @@ impl Refinement {
         let excused = |noticed: Noticed| {
             let property = noticed.property().and_then(|name| Property::named(name));
             property.is_some_and(|(_, p)| {
-                p.is_violated(self.config(), &joint.spec) || p.is_violated(self.config(), &next.spec)
+                p.is_violated(self.config(), &joint.spec)
+                    || p.is_violated(self.config(), &next.spec)
             })
         };
         if next.code.noticed.is_some_and(excused) {
@@ -237,7 +238,8 @@ impl Refinement {
         let code = stuck(&self.code.code, &joint.code);
         let spec = joint.spec.stuck(self.config()).bits();
         // The protocol sends all IPIs of a flush at once: until the code has sent its last, it may be behind.
-        let behind = code & !spec == 0 && map::ipi::anybody_sends(self.code.config.cpus(), &self.code.code, &joint.code);
+        let behind = code & !spec == 0
+            && map::ipi::anybody_sends(self.code.config.cpus(), &self.code.code, &joint.code);
         if code == spec || behind {
             Ok(())
         } else {

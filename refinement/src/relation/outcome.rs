@@ -90,7 +90,11 @@ pub fn refine(refinement: &mut Refinement, options: &Options) -> RefineResult {
     let began = Instant::now();
     let mut repeated = 0;
     let outcome = loop {
-        let outcome = search(&*refinement, |r: &Refinement, s: &Joint| r.facts(s), &options);
+        let outcome = search(
+            &*refinement,
+            |r: &Refinement, s: &Joint| r.facts(s),
+            &options,
+        );
         if refinement.code.code.parted().is_empty() {
             break outcome;
         }

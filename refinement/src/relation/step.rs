@@ -9,8 +9,8 @@ use shootdown_impl::event::{Event, Flushed};
 use shootdown_impl::id::CpuId;
 use shootdown_impl::irq::Vector;
 use shootdown_spec::id::{Context, Level};
-use shootdown_spec::model::{Action, Protocol};
 use shootdown_spec::mm;
+use shootdown_spec::model::{Action, Protocol};
 use shootdown_spec::program::{Entry, Op, ProgramId, Reg};
 use shootdown_spec::state::State;
 
@@ -64,7 +64,14 @@ pub fn follow(
     };
     let mut take = |action| {
         enabled(protocol, state, action)?;
-        taken(state, Taken { action, line: None, hidden: false });
+        taken(
+            state,
+            Taken {
+                action,
+                line: None,
+                hidden: false,
+            },
+        );
         Ok(protocol.apply(state, &action))
     };
     let after = match meaning(&event) {
@@ -75,7 +82,11 @@ pub fn follow(
                 reason: format!("the protocol has no program {operation}"),
             })?;
             let mm = map::program::named_mm(operation, state.cpu(who).active);
-            take(Action::Start { cpu: who, program, mm })?
+            take(Action::Start {
+                cpu: who,
+                program,
+                mm,
+            })?
         }
         Meaning::Interrupt(Vector::FlushTlb(from)) => {
             let from = cpu_to_spec(from);
@@ -129,7 +140,14 @@ fn skip_hidden(
     }
     let action = Action::Step { cpu: context.cpu };
     let line = Some((ctx.program, ctx.pc));
-    taken(state, Taken { action, line, hidden: true });
+    taken(
+        state,
+        Taken {
+            action,
+            line,
+            hidden: true,
+        },
+    );
     protocol.apply(state, &action)
 }
 
@@ -168,7 +186,14 @@ fn step(
                 return refused(protocol.why_not(state, &action));
             }
             let line = Some((ctx.program, ctx.pc));
-            taken(state, Taken { action, line, hidden: false });
+            taken(
+                state,
+                Taken {
+                    action,
+                    line,
+                    hidden: false,
+                },
+            );
             Ok(protocol.apply(state, &action))
         }
     }
@@ -200,8 +225,20 @@ fn acquired(
     if ctx.held.contains(id) {
         return Ok(*state);
     }
-    let next = step(protocol, state, context, "Op::Lock(..)", |op| matches!(op, Op::Lock(..)), taken)?;
-    if next.cpu(context.cpu).context(context.level).held.contains(id) {
+    let next = step(
+        protocol,
+        state,
+        context,
+        "Op::Lock(..)",
+        |op| matches!(op, Op::Lock(..)),
+        taken,
+    )?;
+    if next
+        .cpu(context.cpu)
+        .context(context.level)
+        .held
+        .contains(id)
+    {
         return Ok(next);
     }
     let holders: Vec<_> = state.lock(id).holders().map(|h| h.to_string()).collect();
@@ -219,7 +256,10 @@ fn read(
     event: &Event,
     taken: &mut impl FnMut(&State, Taken),
 ) -> Result<State, Refused> {
-    let Event::EntryRead { present, splitting, .. } = *event else {
+    let Event::EntryRead {
+        present, splitting, ..
+    } = *event
+    else {
         return Ok(*state);
     };
     match next_op(protocol, state, context) {
@@ -228,7 +268,14 @@ fn read(
         Some(Op::SetSplitting { .. }) if !present => {}
         _ => return Ok(*state),
     }
-    step(protocol, state, context, "a read of the entry", |_| true, taken)
+    step(
+        protocol,
+        state,
+        context,
+        "a read of the entry",
+        |_| true,
+        taken,
+    )
 }
 
 /// Do the values that the code saw, and on which it goes on, agree with the protocol's?
@@ -253,50 +300,76 @@ fn values(
     let on = |mm| mm_to_spec(Some(mm));
     match *event {
         Event::Begin { operation } | Event::End { operation } => {
-            let program = if matches!(event, Event::Begin { .. }) { ctx } else { then }.program;
-            same("another program runs", map::program::program(operation) == Some(program))
+            let program = if matches!(event, Event::Begin { .. }) {
+                ctx
+            } else {
+                then
+            }
+            .program;
+            same(
+                "another program runs",
+                map::program::program(operation) == Some(program),
+            )
         }
         Event::IrqSave { enabled } => same("the flag was otherwise", was.irqs_on == enabled),
         Event::IrqRestore { enabled } => same("the flag is otherwise", cpu.irqs_on == enabled),
-        Event::LockWait { lock } => {
-            same("it does not spin for that lock", ctx.spins_for() == Some(map::spinlock::lock(lock)))
-        }
+        Event::LockWait { lock } => same(
+            "it does not spin for that lock",
+            ctx.spins_for() == Some(map::spinlock::lock(lock)),
+        ),
         Event::LockReleased { lock } => {
             let id = map::spinlock::lock(lock);
-            same("another lock is released", then.held.contains(id) && !ctx.held.contains(id))
+            same(
+                "another lock is released",
+                then.held.contains(id) && !ctx.held.contains(id),
+            )
         }
-        Event::InitEntryRead { present } => {
-            same("init_mm's entry is otherwise", before.list.init_entry == present)
-        }
+        Event::InitEntryRead { present } => same(
+            "init_mm's entry is otherwise",
+            before.list.init_entry == present,
+        ),
         Event::WalkAt { mm } => same("the walk is elsewhere", ctx.cursor == on(mm)),
         Event::WalkDone {} => same("the walk is not over", !ctx.cursor.is_some()),
-        Event::KernelEntryRead { mm, present } => {
-            same("the kernel entry is otherwise", before.mm(on(mm)).kernel_entry == present)
-        }
+        Event::KernelEntryRead { mm, present } => same(
+            "the kernel entry is otherwise",
+            before.mm(on(mm)).kernel_entry == present,
+        ),
         Event::PinnedRead { pinned, .. } => {
             same("the page is otherwise", ctx.reg(Reg::SeenPinned) == pinned)
         }
-        Event::KernelEntrySet { hypervisor, .. } => {
-            same("the store goes the other way", then.reg(Reg::SeenPinned) == hypervisor)
-        }
-        Event::EntryRead { mm, slot, present, splitting } => {
+        Event::KernelEntrySet { hypervisor, .. } => same(
+            "the store goes the other way",
+            then.reg(Reg::SeenPinned) == hypervisor,
+        ),
+        Event::EntryRead {
+            mm,
+            slot,
+            present,
+            splitting,
+        } => {
             let entry = tlb::entry(slot);
             let e = before.mm(on(mm)).entry(entry);
             let alike = before.mm(on(mm)).translates(entry) == present && e.splitting == splitting;
             same("the entry is otherwise", alike)
         }
-        Event::ClearYoung { young, .. } => same("it was otherwise", ctx.reg(Reg::NeedFlush) == young),
+        Event::ClearYoung { young, .. } => {
+            same("it was otherwise", ctx.reg(Reg::NeedFlush) == young)
+        }
         Event::GetAndClear { mm, slot, frame } => {
             let was = before.mm(on(mm)).translates(tlb::entry(slot));
             same("the entry was otherwise", was == frame.is_some())
         }
         Event::SetSplitting { newly, mm } => {
-            let was = before.mm(on(mm)).entry(tlb::entry(shootdown_impl::tlb::Slot::Huge)).splitting;
+            let was = before
+                .mm(on(mm))
+                .entry(tlb::entry(shootdown_impl::tlb::Slot::Huge))
+                .splitting;
             same("SPLITTING was otherwise", was != newly)
         }
-        Event::PendingRead { mm, count } => {
-            same("the counter is otherwise", before.mm(on(mm)).pending.min(255) == count)
-        }
+        Event::PendingRead { mm, count } => same(
+            "the counter is otherwise",
+            before.mm(on(mm)).pending == count,
+        ),
         Event::FramePut { frame, freed } => {
             let entry = map::mm::entry_of_frame(frame);
             let last = before.mm(ctx.mm).frame(entry).refs == 1;
@@ -304,7 +377,10 @@ fn values(
         }
         Event::FlushLocal { scope, .. } => {
             let op = next_op(protocol, before, context);
-            same("it flushes otherwise", op == Some(Op::FlushLocal(tlb::scope(scope))))
+            same(
+                "it flushes otherwise",
+                op == Some(Op::FlushLocal(tlb::scope(scope))),
+            )
         }
         Event::MaskRead { mm, targets } => {
             let alike = ctx.mm == on(mm) && cpu.acks == map::ipi::targets(targets);
@@ -316,16 +392,20 @@ fn values(
             let all = map::ipi::targets(targets);
             same("other CPUs are awaited", cpu.acks.0 & !all.0 == 0)
         }
-        Event::RequestRead { from, mm } => {
-            same("another request was sent", ctx.sender == cpu_to_spec(from) && ctx.mm == on(mm))
-        }
+        Event::RequestRead { from, mm } => same(
+            "another request was sent",
+            ctx.sender == cpu_to_spec(from) && ctx.mm == on(mm),
+        ),
         Event::FlushHandled { scope, result, .. } => {
             let expected = match was.loaded_mm() == Some(then.mm) {
                 false => Flushed::NotLoaded,
                 true if was.lazy => Flushed::LeftMm,
                 true => Flushed::Flushed,
             };
-            same("the request is dealt with otherwise", result == expected && then.scope == tlb::scope(scope))
+            same(
+                "the request is dealt with otherwise",
+                result == expected && then.scope == tlb::scope(scope),
+            )
         }
         Event::LoadCr3 { mm } => same("another mm is loaded", cpu.active == on(mm)),
         Event::MaskCleared { mm } => same("another mm's bit is cleared", then.cursor == on(mm)),

@@ -177,7 +177,10 @@ pub fn realise(protocol: &Protocol, order: &Order, options: &Options) -> Realisa
     let outcome = search(protocol, observe, options);
     let run = |bit| {
         let hit = outcome.hit(bit)?;
-        Some(Trace::from_trail(protocol, &protocol.config, &hit.trail).expect("the search walked this trail"))
+        Some(
+            Trace::from_trail(protocol, &protocol.config, &hit.trail)
+                .expect("the search walked this trail"),
+        )
     };
     Realisation {
         runs: (0..cycles.len()).map(run).collect(),

@@ -225,7 +225,11 @@ fn note(run: &Run<'_>, before: &State, after: &State, who: Context, line: &Line)
         }
         Op::ReadPinned { of } => {
             let mm = was.mm_of(of);
-            let pinned = if before.mm(mm).pinned { "pinned" } else { "not pinned" };
+            let pinned = if before.mm(mm).pinned {
+                "pinned"
+            } else {
+                "not pinned"
+            };
             Some(format!("{mm}: {pinned}"))
         }
         Op::WriteKernelEntry { of } => {

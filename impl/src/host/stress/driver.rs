@@ -186,6 +186,11 @@ impl<'m> Driver<'m> {
             "pgd_free" => {
                 let mm = self.any_mm(host);
                 host.claim(mm, MmClaim::Unreferenced) && {
+                    // xen_exit_mmap() has unpinned it by then.
+                    if host.word(Loc::Pinned(mm)) != 0 {
+                        host.unclaim(mm, true);
+                        return false;
+                    }
                     if host.env().pgd_free_in_irq && self.below(2) == 0 {
                         // Whoever takes the interrupt ends the claim.
                         let to = CpuId(self.below(host.env().cpus.into()) as u8);

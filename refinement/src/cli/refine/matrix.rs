@@ -49,7 +49,11 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     progress.finish();
     output::print(table(&rows))?;
     output::print(summary(&rows, left_out.len(), wanted.len() - rows.len()))?;
-    let mut code = rows.iter().map(Row::exit_code).max().unwrap_or(ExitCode::AsPromised);
+    let mut code = rows
+        .iter()
+        .map(Row::exit_code)
+        .max()
+        .unwrap_or(ExitCode::AsPromised);
     if rows.len() < wanted.len() {
         code = code.max(ExitCode::Incomplete);
     }
@@ -85,7 +89,10 @@ impl Row {
             .filter(|p| p.verdict != cell.expected(p.name))
             .map(|p| {
                 let expected = cell.expected(p.name);
-                format!("{}: {} in the code, {expected} in the protocol", p.name, p.verdict)
+                format!(
+                    "{}: {} in the code, {expected} in the protocol",
+                    p.name, p.verdict
+                )
             })
             .collect();
         let missing = coverage::missing(&refinement);
@@ -109,11 +116,21 @@ impl Row {
     fn line(&self) -> String {
         let violated: Vec<_> = self.cell.violated.iter().map(|v| short_name(v)).collect();
         let command = self.cell.command();
-        let command = command.split_once("check ").map_or(&*command, |(_, rest)| rest);
+        let command = command
+            .split_once("check ")
+            .map_or(&*command, |(_, rest)| rest);
         format!(
             "| `{command}` | {} | {} | {} | {} | {} |\n",
-            if violated.is_empty() { "holds".to_string() } else { violated.join(" ") },
-            if self.differs.is_empty() { "agrees" } else { "**DIFFERS**" },
+            if violated.is_empty() {
+                "holds".to_string()
+            } else {
+                violated.join(" ")
+            },
+            if self.differs.is_empty() {
+                "agrees"
+            } else {
+                "**DIFFERS**"
+            },
             self.result.refines(),
             output::count(self.cell.states),
             output::count(self.result.check.states.unique),
@@ -125,12 +142,16 @@ const HEAD: &str = "| cell | violated | code and protocol | refines | states of 
                     |---|---|---|---|---|---|\n";
 
 fn table(rows: &[Row]) -> String {
-    rows.iter().fold(HEAD.to_string(), |text, row| text + &row.line())
+    rows.iter()
+        .fold(HEAD.to_string(), |text, row| text + &row.line())
 }
 
 fn summary(rows: &[Row], left_out: usize, not_run: usize) -> String {
     let total = |f: fn(&Row) -> u64| rows.iter().map(f).sum::<u64>();
-    let seconds: f64 = rows.iter().map(|r| r.result.check.elapsed.as_secs_f64()).sum();
+    let seconds: f64 = rows
+        .iter()
+        .map(|r| r.result.check.elapsed.as_secs_f64())
+        .sum();
     let mut text = format!(
         "\n{}: {} states, {} transitions, real code run {} times, {seconds:.0} s; {left_out} left out for \
          their size, {not_run} not run\n",
@@ -149,10 +170,20 @@ fn summary(rows: &[Row], left_out: usize, not_run: usize) -> String {
     }
     let all = rows.iter().flat_map(|r| &r.missing);
     let holes: BTreeSet<_> = all
-        .map(|m| (m.program.name(), m.source, m.place.irqs, m.reason.unwrap_or("UNEXPLAINED")))
+        .map(|m| {
+            (
+                m.program.name(),
+                m.source,
+                m.place.irqs,
+                m.reason.unwrap_or("UNEXPLAINED"),
+            )
+        })
         .collect();
     let n = holes.len();
-    let _ = writeln!(text, "steps that the protocol allows in some cell and the code never took there: {n}");
+    let _ = writeln!(
+        text,
+        "steps that the protocol allows in some cell and the code never took there: {n}"
+    );
     for (program, source, irqs, reason) in holes {
         let _ = writeln!(text, "  {program}: {source} ({irqs}): {reason}");
     }

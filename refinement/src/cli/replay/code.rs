@@ -98,7 +98,10 @@ pub fn run(args: &Args, source_name: &str, text: &str) -> Result<ExitCode, CliEr
         Format::Text => {
             let mut text = check::header(config) + "\n";
             for (i, step) in steps.iter().enumerate() {
-                let what = step.operation.as_ref().map_or(step.action.clone(), |op| format!("CPU{}  {op}", step.cpu));
+                let what = step
+                    .operation
+                    .as_ref()
+                    .map_or(step.action.clone(), |op| format!("CPU{}  {op}", step.cpu));
                 let line = step.step.map_or(String::new(), |s| format!("  | {s}"));
                 let _ = writeln!(text, "{:>4}  {what:<44}{line}", i + 1);
             }

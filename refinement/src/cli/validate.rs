@@ -1,0 +1,290 @@
+//! `validate`: a recorded run of real threads, against the protocol.
+
+use super::Format;
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::output;
+use clap::ValueHint;
+use serde::Serialize;
+use shootdown_refinement::validate::order::{Predicted, Told, What};
+use shootdown_refinement::validate::rejection::{Reason, Rejection, Shown};
+use shootdown_refinement::validate::{Counts, Options, Report, Verdict, validate};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  accepted: there is an order of the events in which the protocol follows every one
+  1  rejected: there is none; or, with --order, a deadlock is predicted
+  2  usage, or not a trace: file, line, column and reason are printed
+  3  incomplete: the trace was cut off, or a bound was hit; what is known is printed
+  4  internal error
+
+docs/validate.md has what acceptance establishes and what not.";
+
+/// Arguments of `validate`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Args {
+    /// A trace of `stress --record`; `-` reads stdin
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// Predict the deadlock that the run did not have, from the order of what it waited for
+    #[arg(long)]
+    order: bool,
+    /// Read at most so many events ahead of the one that is judged
+    #[arg(long, value_name = "N", default_value_t = Options::default().read_ahead)]
+    read_ahead: usize,
+    /// Keep at most so many candidates
+    #[arg(long, value_name = "N", default_value_t = Options::default().candidates)]
+    candidates: usize,
+    /// Text for people or JSON for programs
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Validates.
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let options = Options {
+        read_ahead: args.read_ahead.max(1),
+        candidates: args.candidates.max(1),
+        order: args.order,
+        ..Options::default()
+    };
+    let (name, input) = open(&args.file)?;
+    let started = Instant::now();
+    let report = validate(input, &options).map_err(|error| CliError::Trace {
+        source_name: name.clone(),
+        error,
+    })?;
+    let elapsed = started.elapsed();
+    match args.format {
+        Format::Json => output::print_json(&Json::new(&report, elapsed))?,
+        Format::Text => output::print(text(&name, &report, elapsed))?,
+    }
+    let cyclic = report
+        .predicted
+        .as_ref()
+        .is_some_and(|p| !p.cycles.is_empty());
+    Ok(match report.verdict {
+        Verdict::Rejected => ExitCode::NotAsExpected,
+        Verdict::Accepted | Verdict::Incomplete if cyclic => ExitCode::NotAsExpected,
+        Verdict::Accepted => ExitCode::AsPromised,
+        Verdict::Incomplete => ExitCode::Incomplete,
+    })
+}
+
+fn open(path: &Path) -> Result<(String, Box<dyn BufRead>), CliError> {
+    if path == Path::new("-") {
+        return Ok(("stdin".to_string(), Box::new(io::stdin().lock())));
+    }
+    let refused = |error| CliError::File {
+        path: path.to_path_buf(),
+        error,
+    };
+    let file = File::open(path).map_err(refused)?;
+    if file.metadata().map_err(refused)?.is_dir() {
+        return Err(refused(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    let input = BufReader::with_capacity(1 << 18, file);
+    Ok((path.display().to_string(), Box::new(input)))
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    schema: &'static str,
+    verdict: Verdict,
+    design: Option<&'a str>,
+    environment: shootdown_impl::env::Environment,
+    #[serde(flatten)]
+    counts: Counts,
+    incomplete: Option<&'a str>,
+    rejection: Option<&'a Rejection>,
+    stuck: &'a [String],
+    order: Option<&'a Predicted>,
+    elapsed_ms: u64,
+    events_per_second: u64,
+    peak_memory_bytes: Option<u64>,
+}
+
+fn rate(counts: &Counts, elapsed: Duration) -> u64 {
+    (counts.events as f64 / elapsed.as_secs_f64().max(1e-9)) as u64
+}
+
+/// The most memory that this process ever had resident, where the system tells.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+impl<'a> Json<'a> {
+    fn new(report: &'a Report, elapsed: Duration) -> Self {
+        Json {
+            schema: "shootdown/validate/1",
+            verdict: report.verdict,
+            design: report.recorded.header.design.as_deref(),
+            environment: report.recorded.header.environment,
+            counts: report.counts,
+            incomplete: report.incomplete.as_deref(),
+            rejection: report.rejection.as_deref(),
+            stuck: &report.stuck,
+            order: report.predicted.as_ref(),
+            elapsed_ms: elapsed.as_millis() as u64,
+            events_per_second: rate(&report.counts, elapsed),
+            peak_memory_bytes: peak_memory(),
+        }
+    }
+}
+
+fn text(name: &str, report: &Report, elapsed: Duration) -> String {
+    let header = &report.recorded.header;
+    let config = &report.recorded.protocol.config;
+    let mut text = format!("{name}: {}\n", config.design);
+    let _ = writeln!(
+        text,
+        "on {}, {} mm slots\n",
+        config.environment, header.environment.mms
+    );
+    let verdict = match (report.verdict, &report.incomplete) {
+        (Verdict::Accepted, _) if report.stuck.is_empty() => {
+            "ACCEPTED: there is an order of the events in which the protocol follows every one.".to_string()
+        }
+        (Verdict::Accepted, _) => {
+            "ACCEPTED: the protocol follows every event, and the run ends in a deadlock that it has too.".to_string()
+        }
+        (Verdict::Rejected, _) => "REJECTED: there is no order of the events that the protocol can follow.".to_string(),
+        (Verdict::Incomplete, reason) => {
+            format!("INCOMPLETE: {}.", reason.as_deref().unwrap_or("a bound was hit"))
+        }
+    };
+    let _ = writeln!(text, "{}", output::wrap(&verdict, output::width(), 2));
+    if let Some(rejection) = &report.rejection {
+        text += &rejected(name, rejection, usize::from(header.environment.cpus));
+    }
+    if !report.stuck.is_empty() {
+        text += "\nWho can never move again:\n";
+        report
+            .stuck
+            .iter()
+            .for_each(|line| text += &format!("  {line}\n"));
+    }
+    if let Some(predicted) = &report.predicted {
+        text += &order(predicted);
+    }
+    text + &counts(&report.counts, elapsed)
+}
+
+fn counts(c: &Counts, elapsed: Duration) -> String {
+    let number = output::count;
+    let mut text = format!(
+        "\n{} events: {}, {}, {}; {} of them moved before one with a lower number.\n",
+        number(c.events),
+        output::plural(c.operations, "operation"),
+        output::plural(c.interrupts, "interrupt"),
+        output::plural(c.flushes, "remote flush"),
+        number(c.moved),
+    );
+    let _ = writeln!(
+        text,
+        "At most {}, {} events read ahead; {} events/s{}.",
+        output::plural(c.most_candidates as u64, "candidate"),
+        number(c.most_read_ahead as u64),
+        number(rate(c, elapsed)),
+        peak_memory()
+            .map(|m| format!(", {} of memory", output::bytes(m)))
+            .unwrap_or_default(),
+    );
+    text
+}
+
+fn rejected(name: &str, r: &Rejection, cpus: usize) -> String {
+    let who = match (r.cpu, r.irq) {
+        (Some(cpu), false) => format!("CPU{cpu}"),
+        (Some(cpu), true) => format!("CPU{cpu}, in an interrupt"),
+        (None, _) => "the last line".to_string(),
+    };
+    let mut text = format!("\n{name}:{}: {who}: {}\n", r.line, r.event);
+    for Reason { wanted, reason } in r.reasons.iter().take(4) {
+        let _ = writeln!(
+            text,
+            "  {}",
+            output::wrap(&format!("{wanted}: {reason}"), output::width() - 2, 4)
+        );
+    }
+    if r.reasons.len() > 4 {
+        let _ = writeln!(text, "  and {} reasons more", r.reasons.len() - 4);
+    }
+    let _ = writeln!(
+        text,
+        "\nUp to line {} everything fits; {} then.",
+        r.matched_lines,
+        output::plural(r.candidates as u64, "candidate"),
+    );
+    text += "What the protocol would have let each CPU do:\n";
+    r.instead
+        .iter()
+        .for_each(|line| text += &format!("  {}\n", output::wrap(line, output::width() - 2, 4)));
+    text += "In this state:\n";
+    r.state
+        .iter()
+        .for_each(|line| text += &format!("  {}\n", output::wrap(line, output::width() - 2, 4)));
+    text += "After these events:\n";
+    text + &columns(&r.last, cpus)
+}
+
+/// The last events, a column for each CPU.
+fn columns(last: &[Shown], cpus: usize) -> String {
+    let shown = &last[last.len().saturating_sub(14)..];
+    let lane = ((output::width().saturating_sub(10)) / cpus.max(1)).clamp(18, 40);
+    let mut text = format!("  {:>8}", "line");
+    for cpu in 0..cpus {
+        let _ = write!(text, "  {:<lane$}", format!("CPU{cpu}"));
+    }
+    text.truncate(text.trim_end().len());
+    text += "\n";
+    for event in shown {
+        let irq = if event.irq { "[irq] " } else { "" };
+        let column = " ".repeat(usize::from(event.cpu) * (lane + 2));
+        let _ = writeln!(text, "  {:>8}  {column}{irq}{}", event.line, event.event);
+    }
+    text
+}
+
+fn order(predicted: &Predicted) -> String {
+    if predicted.cycles.is_empty() {
+        return format!(
+            "\nOrder: ACYCLIC, {} dependencies in this run. Other runs may have more: `shootdown prove` is about all.\n",
+            predicted.edges.len()
+        );
+    }
+    let mut text = format!(
+        "\nOrder: CYCLIC. This run did not need to hang; another schedule of what it did may: {}.\n",
+        output::plural(predicted.cycles.len() as u64, "cycle")
+    );
+    for (n, cycle) in predicted.cycles.iter().enumerate() {
+        let closed = cycle.nodes.iter().chain(cycle.nodes.first());
+        let closed: Vec<&str> = closed.map(String::as_str).collect();
+        let _ = writeln!(text, "\nCycle {}: {}", n + 1, closed.join(" -> "));
+        for edge in &cycle.edges {
+            let _ = writeln!(text, "  {} -> {}", edge.from, edge.to);
+            for told in edge.lines.withholds.iter().chain([&edge.lines.waits]) {
+                let _ = writeln!(text, "    line {}: {}", told.line, line(told));
+            }
+        }
+    }
+    text
+}
+
+fn line(told: &Told) -> String {
+    let what = match told.what {
+        What::Took(node) => format!("takes {node}"),
+        What::AwaitsAcks => "awaits IPI acknowledgements".to_string(),
+        What::IrqsOff => "turns interrupts off".to_string(),
+    };
+    format!("CPU{} {what}, in {}", told.cpu, told.program)
+}
