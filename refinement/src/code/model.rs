@@ -135,6 +135,10 @@ impl CodeModel {
     ///
     /// # Errors
     /// When `watch` stops it.
+    #[expect(
+        clippy::result_large_err,
+        reason = "both sides are the state reached; boxing one would cost more than it saves"
+    )]
     pub fn step<W: Watch>(
         &self,
         state: &CodeState,

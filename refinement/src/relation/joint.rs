@@ -212,7 +212,7 @@ impl Refinement {
         let misfit = misfit.or_else(|| self.compare(&next).err());
         // What the protocol itself calls a violation there is no news.
         let excused = |noticed: Noticed| {
-            let property = noticed.property().and_then(|name| Property::named(name));
+            let property = noticed.property().and_then(Property::named);
             property.is_some_and(|(_, p)| {
                 p.is_violated(self.config(), &joint.spec)
                     || p.is_violated(self.config(), &next.spec)
