@@ -151,7 +151,8 @@ pub fn sets(op: &Op) -> &'static [Reg] {
         Op::IrqSave(Flags::Outer) => &[Reg::FlagsOuter],
         Op::IrqSave(Flags::Inner) => &[Reg::FlagsInner],
         Op::ReadInitEntry { .. } => &[Reg::Changed],
-        Op::ReadPinned { .. } => &[Reg::SeenPinned],
+        // A store looks at it, whether or not this configuration ever reads it.
+        Op::ReadPinned { .. } | Op::WriteKernelEntry { .. } => &[Reg::SeenPinned],
         Op::TestAndClearYoung { .. } | Op::SetSplitting { .. } | Op::ReadPending => {
             &[Reg::NeedFlush]
         }
