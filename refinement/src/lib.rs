@@ -2,9 +2,10 @@
 //!
 //! [`map`] is the dictionary, the only place that names both. [`code`] makes a state space of the compiled code;
 //! [`relation`] explores it beside the protocol and says where they part; [`validate`] holds a recorded run of real
-//! threads against the protocol. The binary `shootdown` is built on these.
+//! threads against the protocol; [`ftrace`] judges what a real kernel recorded. The binary `shootdown` is built on these.
 
 pub mod code;
+pub mod ftrace;
 pub mod map;
 pub mod mutants;
 pub mod relation;

@@ -67,6 +67,14 @@ pub enum CliError {
         /// Where and what is wrong.
         error: shootdown_refinement::validate::reader::ReadError,
     },
+    /// The text of an ftrace that cannot be read.
+    #[error("{source_name}:{error}\n  docs/ftrace.md says how to record one")]
+    Ftrace {
+        /// Where it came from.
+        source_name: String,
+        /// Where and what is wrong.
+        error: shootdown_refinement::validate::reader::ReadError,
+    },
     /// A name that is not in a table.
     #[error("no {what} is called `{name}`{hint}\n  there are: {all}")]
     Unknown {

@@ -1,4 +1,6 @@
-//! `validate`: a recorded run of real threads, against the protocol.
+//! `validate`: a recorded run of real threads, against the protocol; or what a real kernel recorded.
+
+mod ftrace;
 
 use super::Format;
 use super::error::CliError;
@@ -23,15 +25,29 @@ Exit codes:
   3  incomplete: the trace was cut off, or a bound was hit; what is known is printed
   4  internal error
 
-docs/validate.md has what acceptance establishes and what not.";
+With --ftrace:
+  0  nothing against the chosen rules in what was recorded
+  1  one of them is violated: a hang, a wait, a possible deadlock, a lock held across a flush
+  2  usage, or no ftrace
+  3  nothing found, but the record has gaps, is cut off or has lines that could not be read
+
+docs/validate.md has what acceptance establishes and what not, docs/ftrace.md how to record and read an ftrace.";
 
 /// Arguments of `validate`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
     /// A trace of `stress --record`; `-` reads stdin
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-    file: PathBuf,
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "ftrace")]
+    file: Option<PathBuf>,
+    /// Judge the text of a kernel's ftrace instead (`trace`, `trace_pipe` or a dump on the console), plain or gzip; `-` reads stdin
+    #[arg(long, value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath,
+          conflicts_with_all = ["file", "order", "read_ahead", "candidates"])]
+    ftrace: Vec<PathBuf>,
+    /// With --ftrace: the rules that decide the exit code
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "RULE", requires = "ftrace",
+          default_values_t = [ftrace::Rule::Hang, ftrace::Rule::Upstream, ftrace::Rule::Order])]
+    rule: Vec<ftrace::Rule>,
     /// Predict the deadlock that the run did not have, from the order of what it waited for
     #[arg(long)]
     order: bool,
@@ -48,13 +64,16 @@ pub struct Args {
 
 /// Validates.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let Some(file) = &args.file else {
+        return ftrace::run(&args.ftrace, &args.rule, args.format);
+    };
     let options = Options {
         read_ahead: args.read_ahead.max(1),
         candidates: args.candidates.max(1),
         order: args.order,
         ..Options::default()
     };
-    let (name, input) = open(&args.file)?;
+    let (name, input) = open(file)?;
     let started = Instant::now();
     let report = validate(input, &options).map_err(|error| CliError::Trace {
         source_name: name.clone(),

@@ -1,0 +1,125 @@
+//! `validate --ftrace`: the text of a kernel's ftrace.
+
+use super::{open, peak_memory};
+use crate::cli::Format;
+use crate::cli::error::CliError;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::output;
+use clap::ValueEnum;
+use serde::Serialize;
+use shootdown_refinement::ftrace::report::{Report, Rule as Judged, Verdict};
+use shootdown_refinement::ftrace::{self, text};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// What decides the exit code; everything is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Rule {
+    /// No deadlock where the trace ends
+    Hang,
+    /// No wait with interrupts off for a lock that is held across a flush
+    Upstream,
+    /// No cycle in the order graph: no deadlock that could have happened
+    Order,
+    /// No page-table lock and no pgd_lock held across a flush; no kernel so far keeps it
+    Strict,
+}
+
+impl From<Rule> for Judged {
+    fn from(rule: Rule) -> Judged {
+        match rule {
+            Rule::Hang => Judged::Hang,
+            Rule::Upstream => Judged::Upstream,
+            Rule::Order => Judged::Order,
+            Rule::Strict => Judged::Strict,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    schema: &'static str,
+    rules: &'a [Judged],
+    traces: Vec<Trace<'a>>,
+    elapsed_ms: u64,
+    peak_memory_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Trace<'a> {
+    name: &'a str,
+    verdict: Verdict,
+    violated: Vec<Judged>,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+/// Reads each file and judges it.
+pub fn run(files: &[PathBuf], rules: &[Rule], format: Format) -> Result<ExitCode, CliError> {
+    let mut rules: Vec<Judged> = rules.iter().map(|rule| (*rule).into()).collect();
+    rules.sort_unstable();
+    rules.dedup();
+    let started = Instant::now();
+    let mut reports = Vec::new();
+    for file in files {
+        let (name, input) = open(file)?;
+        let report = ftrace::read(input).map_err(|error| CliError::Ftrace {
+            source_name: name.clone(),
+            error,
+        })?;
+        if format == Format::Text {
+            let gap = if reports.is_empty() { "" } else { "\n" };
+            let report = text::report(&report, &rules, output::width());
+            output::print(format!("{gap}{name}: {report}"))?;
+        }
+        reports.push((name, report));
+    }
+    let elapsed = started.elapsed();
+    match format {
+        Format::Json => output::print_json(&json(&reports, &rules, elapsed))?,
+        Format::Text => output::print(rate(&reports, elapsed))?,
+    }
+    let verdicts: Vec<Verdict> = reports
+        .iter()
+        .map(|(_, report)| report.verdict(&rules))
+        .collect();
+    Ok(if verdicts.contains(&Verdict::Violated) {
+        ExitCode::NotAsExpected
+    } else if verdicts.contains(&Verdict::Incomplete) {
+        ExitCode::Incomplete
+    } else {
+        ExitCode::AsPromised
+    })
+}
+
+fn json<'a>(reports: &'a [(String, Report)], rules: &'a [Judged], elapsed: Duration) -> Json<'a> {
+    let trace = |(name, report): &'a (String, Report)| Trace {
+        name,
+        verdict: report.verdict(rules),
+        violated: Judged::ALL
+            .into_iter()
+            .filter(|rule| report.violated(*rule))
+            .collect(),
+        report,
+    };
+    Json {
+        schema: "shootdown/validate-ftrace/1",
+        rules,
+        traces: reports.iter().map(trace).collect(),
+        elapsed_ms: elapsed.as_millis() as u64,
+        peak_memory_bytes: peak_memory(),
+    }
+}
+
+fn rate(reports: &[(String, Report)], elapsed: Duration) -> String {
+    let lines: u64 = reports.iter().map(|(_, report)| report.counts.lines).sum();
+    format!(
+        "\n{} in {:.1} s, {} lines/s{}.\n",
+        output::plural(lines, "line"),
+        elapsed.as_secs_f64(),
+        output::count((lines as f64 / elapsed.as_secs_f64().max(1e-9)) as u64),
+        peak_memory()
+            .map(|m| format!(", {} of memory", output::bytes(m)))
+            .unwrap_or_default(),
+    )
+}

@@ -1,0 +1,239 @@
+//! The text of a kernel's ftrace, judged by the rules that exclude the deadlock of 2011.
+//!
+//! [`read`] takes `trace`, `trace_pipe` or a dump on the console, line by line ([`reader`], [`line`](mod@line), [`event`](mod@event)),
+//! follows who holds, tries and awaits what ([`watch`], [`context`], [`machine`]), and comes to a [`Report`] with
+//! four parts:
+//!
+//! | part | about |
+//! |---|---|
+//! | [`strict`] | page-table locks and `pgd_lock` held while acknowledgements are awaited |
+//! | [`upstream`] | waits with interrupts off for a lock that is held so |
+//! | [`order`] | the deadlock that could happen although this run did not hang |
+//! | [`hang`] | who waits for whom where the trace ends |
+//!
+//! and with what the trace cannot show.
+//!
+//! # Limitations
+//! One run was seen, not all: silence is no proof. Locks are told apart by address and class as the trace prints them,
+//! and addresses are used again after a free. `docs/ftrace.md` has the rest.
+
+pub mod class;
+pub mod console;
+pub mod context;
+pub mod event;
+pub mod hang;
+pub mod line;
+pub mod machine;
+pub mod order;
+pub mod place;
+pub mod reader;
+pub mod report;
+pub mod strict;
+pub mod text;
+pub mod upstream;
+pub mod watch;
+
+use crate::validate::reader::ReadError;
+use line::{Malformed, Parsed};
+use reader::{Reader, Whole};
+use report::{Counts, Report};
+use std::io::{self, BufRead};
+use watch::Watch;
+
+/// What the recorder of the hang that is kept saw: file 16 of `refinement/tests/ftrace`.
+const HUNG: &[u8] = include_bytes!("../tests/ftrace/16_hang_console_dump_kswapd.txt.gz");
+
+/// The recorded hang of a Linux 6.12 whose `pgd_lock` was made irqsave again: [`hang::Hang`] has it as data,
+/// [`text::hang`] as text.
+///
+/// # Panics
+/// Never, or the tests fail: the recording is part of the program.
+pub fn recorded_hang() -> hang::Hang {
+    let report = read(HUNG).expect("a recording that tests read");
+    report.end.hang.expect("a recording that ends in a hang")
+}
+
+/// Reads a trace, to its end or as far as it goes.
+///
+/// # Errors
+/// If there is no event of ftrace's in it; everything else is in the report.
+pub fn read(input: impl BufRead) -> Result<Report, ReadError> {
+    let mut reading = Reading::default();
+    let mut reader = Reader::new(input).map_err(|error| reading.refuse(&error))?;
+    let failed = loop {
+        match reader.line() {
+            Ok(Some((bytes, whole))) => reading.line(bytes, whole),
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    if reading.counts.events == 0 {
+        return Err(match &failed {
+            Some(error) => reading.refuse(error),
+            None => reading.no_trace(),
+        });
+    }
+    Ok(reading.report(failed.as_ref()))
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Reading {
+    watch: Watch,
+    console: console::Console,
+    counts: Counts,
+    shape: Option<line::Shape>,
+    clock: Option<place::Unit>,
+    /// Where the first line stops being text.
+    binary: Option<usize>,
+    trace_dat: bool,
+    /// A text line since the last event: inside a table it is no line of ftrace's.
+    ended_inside_line: bool,
+    dump: Dump,
+}
+
+/// Where in a dump on the console we are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Dump {
+    /// There is none, or it has not begun.
+    #[default]
+    Before,
+    /// Between its two rules.
+    Inside,
+    /// Behind the second.
+    Behind,
+}
+
+impl Reading {
+    fn line(&mut self, bytes: &[u8], whole: Whole) {
+        self.counts.lines += 1;
+        let number = self.counts.lines;
+        if number == 1 {
+            self.trace_dat = bytes.starts_with(b"\x17\x08\x44tracing");
+            self.binary = bytes.iter().position(|b| *b == 0);
+        }
+        if whole == Whole::TooLong {
+            return self.malformed(Malformed {
+                column: reader::LONGEST_LINE + 1,
+                reason: "the line is longer than any line of ftrace's",
+            });
+        }
+        match line::parse(bytes) {
+            Parsed::Event(line) => {
+                self.shape.get_or_insert(line.shape);
+                self.clock.get_or_insert(line.time.unit);
+                match event::event(&line) {
+                    Ok(_) if whole == Whole::No => self.ended_inside_line = true,
+                    Ok(event) => {
+                        self.counts.events += 1;
+                        if event == event::Event::Unknown {
+                            self.counts.unknown(line.event);
+                        }
+                        self.watch.event(number, &line, &event);
+                    }
+                    Err(_) if whole == Whole::No => self.ended_inside_line = true,
+                    Err(malformed) => self.malformed(malformed),
+                }
+            }
+            Parsed::Malformed(_) if whole == Whole::No => self.ended_inside_line = true,
+            Parsed::Malformed(malformed) => self.malformed(malformed),
+            Parsed::Lost(cpu, events) => {
+                self.counts.lost_markers += 1;
+                self.watch.lost(cpu, number, events);
+            }
+            Parsed::Comment => self.counts.comments += 1,
+            Parsed::Entries(buffer, written) => {
+                self.counts.comments += 1;
+                self.counts.entries = Some((buffer, written));
+            }
+            Parsed::Text => self.text(number, bytes, whole),
+        }
+    }
+
+    fn text(&mut self, number: u64, bytes: &[u8], whole: Whole) {
+        let text = &bytes[line::after_printk(bytes)..];
+        let trimmed = text.trim_ascii();
+        self.dump = match self.dump {
+            _ if trimmed.ends_with(b"Dumping ftrace buffer:") => Dump::Inside,
+            Dump::Inside if trimmed.starts_with(b"-----") && self.counts.events > 0 => Dump::Behind,
+            dump => dump,
+        };
+        if self.shape == Some(line::Shape::Table) && !trimmed.is_empty() {
+            if whole == Whole::No {
+                self.ended_inside_line = true;
+                return;
+            }
+            return self.malformed(Malformed {
+                column: 1,
+                reason: "neither an event nor a marker nor a comment",
+            });
+        }
+        self.counts.text += 1;
+        self.console.line(number, text);
+    }
+
+    fn malformed(&mut self, malformed: Malformed) {
+        self.counts.malformed(malformed);
+    }
+
+    /// Nothing could be read, or nothing more before there was an event.
+    fn refuse(&self, error: &io::Error) -> ReadError {
+        ReadError {
+            line: self.counts.lines + 1,
+            column: 1,
+            reason: format!("cannot be read: {error}"),
+        }
+    }
+
+    fn no_trace(&self) -> ReadError {
+        let reason = match (self.counts.lines, self.trace_dat, self.binary) {
+            (0, ..) => "it is empty".to_string(),
+            (_, true, _) => {
+                "this is trace-cmd's binary file: `trace-cmd report -l FILE` writes the text of it"
+                    .into()
+            }
+            (_, _, Some(_)) => "this is no text, so no ftrace".into(),
+            (lines, ..) => match self.counts.first_malformed.first() {
+                Some(first) => {
+                    return ReadError {
+                        line: first.line,
+                        column: first.column,
+                        reason: format!("{}, and no event in {lines} lines", first.reason),
+                    };
+                }
+                None => format!(
+                    "no event of ftrace's in {lines} lines: each starts with `TASK-PID [CPU] FLAGS TIME: EVENT:`, or in a dump with `TASK-PID CPUFLAGS TIMEus : EVENT:`"
+                ),
+            },
+        };
+        ReadError {
+            line: 1,
+            column: self.binary.map_or(1, |at| at + 1),
+            reason,
+        }
+    }
+
+    fn report(mut self, failed: Option<&io::Error>) -> Report {
+        let mut incomplete = Vec::new();
+        if let Some(error) = failed {
+            let line = self.counts.lines + 1;
+            incomplete.push(format!(
+                "the input cannot be read beyond line {line}: {error}"
+            ));
+        }
+        if self.ended_inside_line {
+            incomplete.push(format!("the input ends inside line {}", self.counts.lines));
+        }
+        if self.dump == Dump::Inside {
+            incomplete.push("the dump has no end: its second line of dashes is missing".into());
+        }
+        Report::new(
+            &mut self.watch,
+            self.console,
+            self.counts,
+            self.shape,
+            self.clock,
+            incomplete,
+        )
+    }
+}

@@ -1,0 +1,246 @@
+//! What came of a trace.
+
+use super::class::Name;
+use super::console::{Console, Notice};
+use super::hang::{self, End};
+use super::line::{Malformed, Shape};
+use super::machine::{CpuRecord, Noted};
+use super::order::Order;
+use super::place::{Unit, printable};
+use super::strict::ClassUnder;
+use super::upstream::Upstream;
+use super::watch::{Oddities, Seen, Watch};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// How many malformed lines are kept to be shown, and how many names of unknown events.
+const SHOWN: usize = 10;
+const NAMES: usize = 64;
+
+/// A line that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unread {
+    /// The line, from 1.
+    pub line: u64,
+    /// The column in bytes, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub reason: &'static str,
+}
+
+/// Lines by what they are.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Counts {
+    /// All.
+    pub lines: u64,
+    /// Events, unknown ones included.
+    pub events: u64,
+    /// Events that are not in the table, by name; after the first names only `(others)`.
+    pub unknown: BTreeMap<String, u64>,
+    /// Comments.
+    pub comments: u64,
+    /// `CPU:n [LOST k EVENTS]`.
+    pub lost_markers: u64,
+    /// The console around a dump.
+    pub text: u64,
+    /// Damaged lines.
+    pub malformed: u64,
+    /// The first of those.
+    pub first_malformed: Vec<Unread>,
+    /// What the header of `trace` says: entries in the buffer, entries written.
+    pub entries: Option<(u64, u64)>,
+}
+
+impl Counts {
+    pub(super) fn unknown(&mut self, name: &[u8]) {
+        let name = match name {
+            b"" => "(function tracer)".to_string(),
+            name => printable(&String::from_utf8_lossy(&name[..name.len().min(64)])),
+        };
+        let known = self.unknown.contains_key(&name) || self.unknown.len() < NAMES;
+        let name = if known { name } else { "(others)".into() };
+        *self.unknown.entry(name).or_default() += 1;
+    }
+
+    pub(super) fn malformed(&mut self, malformed: Malformed) {
+        self.malformed += 1;
+        if self.first_malformed.len() < SHOWN {
+            self.first_malformed.push(Unread {
+                line: self.lines,
+                column: malformed.column,
+                reason: malformed.reason,
+            });
+        }
+    }
+}
+
+/// What a trace is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// No deadlock at the end.
+    Hang,
+    /// No wait with interrupts off for a lock that is held while acknowledgements are awaited.
+    Upstream,
+    /// No cycle in the order graph.
+    Order,
+    /// No page-table lock and no `pgd_lock` is held while acknowledgements are awaited. No kernel so far keeps it.
+    Strict,
+}
+
+impl Rule {
+    /// All of them, in the order of the report.
+    pub const ALL: [Rule; 4] = [Rule::Hang, Rule::Upstream, Rule::Order, Rule::Strict];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rule::Hang => "hang",
+            Rule::Upstream => "upstream",
+            Rule::Order => "order",
+            Rule::Strict => "strict",
+        }
+    }
+}
+
+/// The judgement by the rules that were chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing against any of them in what was recorded.
+    Clean,
+    /// One is violated.
+    Violated,
+    /// Nothing against them, but the record has gaps, is cut off or could not be read everywhere.
+    Incomplete,
+}
+
+/// The result.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Which shape the lines have.
+    pub shape: Option<Shape>,
+    /// What the clock counts.
+    pub clock: Option<Unit>,
+    /// Lines by what they are.
+    pub counts: Counts,
+    /// Events that matter.
+    pub seen: Seen,
+    /// The CPUs.
+    pub cpus: Vec<CpuRecord>,
+    /// Waits where the trace ends, and whether they can end.
+    #[serde(flatten)]
+    pub end: End,
+    /// Waits with interrupts off.
+    pub upstream: Upstream,
+    /// The order graph.
+    pub order: Order,
+    /// What is held while acknowledgements are awaited.
+    pub strict: Vec<ClassUnder>,
+    /// What does not fit.
+    pub oddities: Oddities,
+    /// The flags say one thing of interrupts, `irq_disable` and `irq_enable` another.
+    pub contradictions: Noted,
+    /// Lines with a time before that of an earlier line.
+    pub backwards: Noted,
+    /// What the console said.
+    pub console: Vec<Notice>,
+    /// Why silence would mean less than it could.
+    pub incomplete: Vec<String>,
+    /// What this trace cannot show.
+    pub cannot_show: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn new(
+        watch: &mut Watch,
+        console: Console,
+        counts: Counts,
+        shape: Option<Shape>,
+        clock: Option<Unit>,
+        mut incomplete: Vec<String>,
+    ) -> Report {
+        watch.end();
+        let end = hang::end(watch, &console.stacks);
+        let cpus = watch.machine.records();
+        if watch.machine.gaps() > 0 {
+            let lost: u64 = cpus.iter().map(|cpu| cpu.lost_in_gaps).sum();
+            incomplete.push(format!(
+                "events were lost in {} places, {lost} that are counted beside {} that are here",
+                watch.machine.gaps(),
+                counts.events
+            ));
+        }
+        if counts.malformed > 0 {
+            incomplete.push(format!("{} lines could not be read", counts.malformed));
+        }
+        if let Some((buffer, _)) = counts.entries
+            && buffer > counts.events + counts.malformed
+        {
+            incomplete.push(format!(
+                "the header announces {buffer} entries, {} are here",
+                counts.events
+            ));
+        }
+        if watch.contexts.forgotten > 0 {
+            incomplete.push(format!(
+                "{} locks were held by a context that held too many: their releases are not here",
+                watch.contexts.forgotten
+            ));
+        }
+        let classes = std::mem::take(&mut watch.classes);
+        let mut report = Report {
+            shape,
+            clock,
+            counts,
+            seen: watch.seen,
+            cpus,
+            end,
+            upstream: std::mem::take(&mut watch.upstream).finish(&classes),
+            order: std::mem::take(&mut watch.order).finish(&classes),
+            strict: std::mem::take(&mut watch.strict).finish(&classes),
+            oddities: std::mem::take(&mut watch.oddities),
+            contradictions: std::mem::take(&mut watch.machine.contradictions),
+            backwards: std::mem::take(&mut watch.machine.backwards),
+            console: console.notices,
+            incomplete,
+            cannot_show: Vec::new(),
+        };
+        report.cannot_show = super::text::cannot_show(&report);
+        report
+    }
+
+    /// Is this rule violated by what was recorded?
+    pub fn violated(&self, rule: Rule) -> bool {
+        match rule {
+            Rule::Hang => self.end.hang.is_some(),
+            Rule::Upstream => self.upstream.violated(),
+            Rule::Order => self.order.cyclic(),
+            Rule::Strict => self.strict.iter().any(|under| under.watched),
+        }
+    }
+
+    /// The judgement by some rules.
+    pub fn verdict(&self, rules: &[Rule]) -> Verdict {
+        if rules.iter().any(|rule| self.violated(*rule)) {
+            Verdict::Violated
+        } else if self.incomplete.is_empty() {
+            Verdict::Clean
+        } else {
+            Verdict::Incomplete
+        }
+    }
+
+    /// Chains of the strict rule: flushes with every link, under page-table locks and `pgd_lock`.
+    pub fn chains(&self) -> BTreeMap<&Name, u64> {
+        let watched = self
+            .strict
+            .iter()
+            .filter(|under| under.watched && under.flush && under.chains > 0);
+        let mut chains = BTreeMap::new();
+        for under in watched {
+            *chains.entry(&under.class).or_default() += under.chains;
+        }
+        chains
+    }
+}

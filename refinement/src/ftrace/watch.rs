@@ -1,0 +1,531 @@
+//! Follows the events of a trace, one after the other, and hands each rule what concerns it.
+//!
+//! What prints no event is inferred from what a context does next:
+//!
+//! | not in the trace | inferred from |
+//! |---|---|
+//! | a lock of a class that prints no `lock_acquired` is held | the context's next lock event or request: it did not wait |
+//! | the wait for acknowledgements is over | the context's next lock event, or its next flush; interrupts on top of it are no sign |
+//! | interrupts are off | the FLAGS column of the line, which is read from the processor |
+
+use super::class::Classes;
+use super::context::{Attempt, Awaiting, Contexts, Flushes, Held, Key, Lock, Request};
+use super::event::{self, Event};
+use super::line::{Level, Line};
+use super::machine::{Machine, Noted};
+use super::order::{self, Waiter};
+use super::place::{Address, Place};
+use super::strict::Strict;
+use super::upstream::{self, OffWait};
+use serde::Serialize;
+use shootdown_spec::program::Mode;
+use std::collections::HashMap;
+
+/// Requests that are remembered until they are answered. A kernel has one for each pair of CPUs.
+const REQUESTS: usize = 1 << 20;
+
+/// How far a chain of holders is followed.
+const CHAIN: usize = 8;
+
+/// What was seen that does not fit, or only half of it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Oddities {
+    /// Releases of locks that were never taken, on CPUs without a gap before: held when the trace began.
+    pub held_at_start: Noted,
+    /// The same after a gap.
+    pub held_over_gap: Noted,
+    /// Requests whose sender went on although no answer was seen, of a CPU that was.
+    pub unanswered: Noted,
+    /// The same, but events of that CPU are missing.
+    pub out_of_sight: Noted,
+    /// Answers on another CPU than the one that was asked.
+    pub wrong_cpu: Noted,
+    /// Answers to awaited requests that were not seen to be made.
+    pub unasked: Noted,
+    /// Acknowledgements awaited with interrupts off.
+    pub awaited_with_irqs_off: Noted,
+}
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Seen {
+    /// Awaited requests.
+    pub requests: u64,
+    /// Requests of other functions: nobody may await them.
+    pub other_requests: u64,
+    /// `tlb_flush` with reason 4, "remote ipi send".
+    pub flushes_sent: u64,
+    /// `lock_acquire`.
+    pub acquires: u64,
+    /// `lock_acquired`.
+    pub acquired: u64,
+    /// `lock_contended`.
+    pub contended: u64,
+    /// `irq_disable`.
+    pub irq_disables: u64,
+}
+
+/// The state.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// Lock classes.
+    pub classes: Classes,
+    /// CPUs.
+    pub machine: Machine,
+    /// What runs there.
+    pub contexts: Contexts,
+    /// Requests that are not answered yet, and who made them.
+    requests: HashMap<Address, Key>,
+    /// The strict rule.
+    pub strict: Strict,
+    /// The upstream rule.
+    pub upstream: upstream::Collect,
+    /// The order graph.
+    pub order: order::Collect,
+    /// What does not fit.
+    pub oddities: Oddities,
+    /// Counts.
+    pub seen: Seen,
+}
+
+/// A line with what is known about it.
+#[derive(Clone, Copy)]
+struct Here {
+    place: Place,
+    key: Key,
+    irqs_off: bool,
+}
+
+impl Watch {
+    /// An event.
+    pub fn event(&mut self, number: u64, line: &Line<'_>, event: &Event<'_>) {
+        let place = Place {
+            line: number,
+            cpu: line.cpu,
+            task: line.task,
+            time: line.time,
+        };
+        let irqs_off = self.machine.line(line, place);
+        let level = line.flags.map_or(Level::Task, |flags| flags.level);
+        let here = Here {
+            place,
+            key: Key::of(line.cpu, level, line.task.pid),
+            irqs_off: irqs_off == Some(true),
+        };
+        let bh_off = line.flags.is_some_and(|flags| flags.bh_off);
+        self.order.tells_bh |= bh_off;
+        match *event {
+            Event::Irqs {
+                off,
+                caller,
+                parent,
+            } => {
+                self.seen.irq_disables += u64::from(off);
+                self.machine.irqs(off, place, caller, parent);
+                if !off {
+                    self.open(here.key, bh_off);
+                }
+            }
+            Event::Acquire {
+                lock,
+                trylock,
+                read,
+            } => {
+                let mode = if read { Mode::Shared } else { Mode::Exclusive };
+                self.acquire(here, lock, trylock, mode);
+            }
+            Event::Contended(lock) => self.contended(here, lock),
+            Event::Acquired(lock) => self.acquired(here, lock),
+            Event::Release(lock) => self.release(here, lock),
+            Event::FlushBegins => {
+                self.seen.flushes_sent += 1;
+                self.went_on(here, None);
+            }
+            Event::Queue {
+                cpu,
+                callsite,
+                function,
+                csd,
+            } => self.queue(here, cpu, callsite, function, csd),
+            Event::QueueOther { csd } => {
+                self.seen.other_requests += 1;
+                self.requests.remove(&csd);
+            }
+            Event::Sent => {
+                let context = self.contexts.get_mut(here.key);
+                if let Some(awaiting) = context.and_then(|c| c.awaiting.as_mut()) {
+                    awaiting.sent.get_or_insert(place);
+                }
+            }
+            Event::Answer { csd, awaited } => self.answer(place, csd, awaited),
+            Event::Stutter | Event::Unknown => {}
+        }
+        if irqs_off == Some(false) {
+            self.open(here.key, bh_off);
+        }
+    }
+
+    /// Events of a CPU are lost: what it held, tried and awaited is not known any more.
+    pub fn lost(&mut self, cpu: u16, line: u64, events: Option<u64>) {
+        self.machine.lost(cpu, line, events);
+        for context in self.contexts.forget(cpu) {
+            for held in &context.held {
+                self.strict.released(held, None);
+            }
+        }
+        for (_, context) in self.contexts.iter_mut() {
+            let awaited = context.awaiting.iter_mut().flat_map(|a| &mut a.requests);
+            let under = context
+                .held
+                .iter_mut()
+                .flat_map(|h| h.flushes.get_mut(&cpu));
+            let under = under.map(|flushes| &mut flushes.last);
+            for request in awaited.chain(under).filter(|r| r.target == cpu) {
+                request.out_of_sight |= request.answered.is_none();
+            }
+        }
+        let contexts = &self.contexts;
+        self.requests.retain(|_, key| contexts.get(*key).is_some());
+    }
+
+    /// What the context holds, it holds with interrupts on.
+    fn open(&mut self, key: Key, bh_off: bool) {
+        if key.level() >= Level::Hardirq {
+            return;
+        }
+        let Some(context) = self.contexts.get_mut(key) else {
+            return;
+        };
+        // Softirqs interrupt tasks, and no other softirq.
+        let bh = !bh_off && key.level() == Level::Task;
+        for held in &mut context.held {
+            if !held.open[0] || (bh && !held.open[1]) {
+                held.open = [true, bh || held.open[1]];
+                let lock = held.lock;
+                self.order
+                    .open(lock.class, held.mode, lock.address, held.since, bh);
+            }
+        }
+    }
+
+    /// The context does something that it could not do while it waits: it does not.
+    fn went_on(&mut self, here: Here, except: Option<Address>) {
+        self.resolve(here, except);
+        let context = self.contexts.at(here.key, here.place);
+        let Some(awaiting) = context.awaiting.take() else {
+            return;
+        };
+        for request in awaiting.requests.iter().filter(|r| r.answered.is_none()) {
+            if request.out_of_sight {
+                self.oddities.out_of_sight.add(request.queued);
+            } else {
+                self.oddities.unanswered.add(request.queued);
+            }
+        }
+    }
+
+    /// Attempts at locks that print no `lock_acquired` had succeeded.
+    fn resolve(&mut self, here: Here, except: Option<Address>) {
+        let context = self.contexts.at(here.key, here.place);
+        let classes = &self.classes;
+        let held = &mut context.held;
+        context.attempts.retain(|attempt| {
+            let pending = classes.get(attempt.lock.class).prints_acquired
+                || except == Some(attempt.lock.address);
+            if !pending {
+                held.push(Held::new(attempt.lock, attempt.mode, attempt.place));
+                self.upstream.took(attempt.lock.address, here.place);
+            }
+            pending
+        });
+    }
+
+    fn acquire(&mut self, here: Here, lock: event::Lock<'_>, trylock: bool, mode: Mode) {
+        self.seen.acquires += 1;
+        self.went_on(here, None);
+        let class = self.classes.id(lock.name);
+        let address = lock.address;
+        let lock = Lock { address, class };
+        if trylock {
+            self.order.took(class, mode);
+            let context = self.contexts.at(here.key, here.place);
+            context.held.push(Held::new(lock, mode, here.place));
+            return;
+        }
+        let off = self
+            .machine
+            .get(here.place.cpu)
+            .and_then(|cpu| cpu.off.clone());
+        let off = off.filter(|_| here.irqs_off);
+        let context = self.contexts.at(here.key, here.place);
+        let waiter = Waiter {
+            context,
+            level: here.key.level(),
+            irqs_off: here.irqs_off,
+            off: off.as_ref(),
+            place: here.place,
+        };
+        self.order.takes(&waiter, class, mode, address);
+        context.attempts.retain(|a| a.lock.address != address);
+        context.attempts.push(Attempt {
+            lock,
+            mode,
+            place: here.place,
+            irqs_off: here.irqs_off,
+            off,
+            contended: None,
+        });
+        if here.irqs_off {
+            self.upstream.attempt(class);
+            // Without LOCK_STAT nothing says that an attempt failed.
+            if self.seen.acquired == 0 && !self.contexts.holders(address, here.key).is_empty() {
+                self.waits(here, lock);
+            }
+        }
+    }
+
+    fn contended(&mut self, here: Here, lock: event::Lock<'_>) {
+        self.seen.contended += 1;
+        self.went_on(here, Some(lock.address));
+        let class = self.classes.id(lock.name);
+        // LOCK_STAT prints both or neither.
+        self.classes.get_mut(class).prints_acquired = true;
+        let address = lock.address;
+        let lock = Lock { address, class };
+        let context = self.contexts.at(here.key, here.place);
+        let known = context
+            .attempts
+            .iter_mut()
+            .find(|a| a.lock.address == address);
+        match known {
+            Some(attempt) if attempt.contended.is_some() => return,
+            Some(attempt) => attempt.contended = Some(here.place),
+            None => {}
+        }
+        if here.irqs_off {
+            self.waits(here, lock);
+        }
+    }
+
+    /// A wait with interrupts off begins.
+    fn waits(&mut self, here: Here, lock: Lock) {
+        let mut chain = vec![lock.class];
+        let mut last = lock.address;
+        let mut waiter = here.key;
+        let holders = self.contexts.holders(lock.address, here.key);
+        let held_since = holders.first().and_then(|holder| {
+            let held = &self.contexts.get(*holder)?.held;
+            held.iter()
+                .find(|h| h.lock.address == last)
+                .map(|h| h.since)
+        });
+        while chain.len() < CHAIN {
+            let next = self.contexts.holders(last, waiter).first().copied();
+            let Some((holder, context)) = next.and_then(|h| Some((h, self.contexts.get(h)?)))
+            else {
+                break;
+            };
+            let Some(attempt) = context.attempts.iter().find(|a| a.contended.is_some()) else {
+                break;
+            };
+            chain.push(attempt.lock.class);
+            (last, waiter) = (attempt.lock.address, holder);
+        }
+        let context = self.contexts.at(here.key, here.place);
+        let attempt = context
+            .attempts
+            .iter_mut()
+            .find(|a| a.lock.address == lock.address);
+        let off = attempt.and_then(|attempt| {
+            attempt.contended.get_or_insert(here.place);
+            attempt.off.clone()
+        });
+        self.upstream.wait(
+            chain,
+            OffWait {
+                place: here.place,
+                lock: lock.address,
+                off,
+                held_since,
+                got: None,
+            },
+        );
+    }
+
+    fn acquired(&mut self, here: Here, lock: event::Lock<'_>) {
+        self.seen.acquired += 1;
+        self.went_on(here, Some(lock.address));
+        let class = self.classes.id(lock.name);
+        self.classes.get_mut(class).prints_acquired = true;
+        let address = lock.address;
+        let lock = Lock { address, class };
+        self.upstream.took(address, here.place);
+        let context = self.contexts.at(here.key, here.place);
+        let tried = context
+            .attempts
+            .iter()
+            .position(|a| a.lock.address == address);
+        let mode = match tried {
+            Some(at) => context.attempts.remove(at).mode,
+            None => Mode::Exclusive,
+        };
+        match context.held.iter_mut().find(|h| h.lock.address == address) {
+            // Taken for held already, before the class was known to print this.
+            Some(held) if tried.is_none() => held.since = here.place,
+            _ => context.held.push(Held::new(lock, mode, here.place)),
+        }
+    }
+
+    fn release(&mut self, here: Here, lock: event::Lock<'_>) {
+        self.went_on(here, None);
+        let address = lock.address;
+        let mut take = |key: Key| {
+            let context = self.contexts.get_mut(key)?;
+            let at = context
+                .held
+                .iter()
+                .rposition(|h| h.lock.address == address)?;
+            Some(context.held.remove(at))
+        };
+        let mut held = take(here.key);
+        if held.is_none() {
+            let context = self.contexts.at(here.key, here.place);
+            let tried = context
+                .attempts
+                .iter()
+                .position(|a| a.lock.address == address);
+            if let Some(at) = tried {
+                // An attempt that was given up prints a release too.
+                context.attempts.remove(at);
+                return;
+            }
+            // A sleeping lock may be released by somebody else.
+            let holder = self.contexts.holders(address, here.key).first().copied();
+            held = holder.and_then(|key| {
+                let context = self.contexts.get_mut(key)?;
+                let at = context
+                    .held
+                    .iter()
+                    .rposition(|h| h.lock.address == address)?;
+                Some(context.held.remove(at))
+            });
+        }
+        match held {
+            Some(held) => self.strict.released(&held, Some(here.place)),
+            None if self.machine.has_gap(here.place.cpu) => {
+                self.oddities.held_over_gap.add(here.place);
+            }
+            None => self.oddities.held_at_start.add(here.place),
+        }
+    }
+
+    fn queue(&mut self, here: Here, cpu: u16, callsite: &str, function: usize, csd: Address) {
+        self.seen.requests += 1;
+        self.resolve(here, None);
+        let context = self.contexts.at(here.key, here.place);
+        let same = |awaiting: &Awaiting| {
+            awaiting.sent.is_none() && awaiting.requests.iter().all(|r| r.target != cpu)
+        };
+        if !context.awaiting.as_ref().is_some_and(same) {
+            self.went_on(here, None);
+        }
+        if here.irqs_off {
+            self.oddities.awaited_with_irqs_off.add(here.place);
+        }
+        let callsite = super::place::printable(callsite);
+        let off = self
+            .machine
+            .get(here.place.cpu)
+            .and_then(|cpu| cpu.off.clone());
+        let request = Request {
+            csd,
+            target: cpu,
+            function,
+            queued: here.place,
+            callsite: callsite.clone(),
+            answered: None,
+            out_of_sight: self.machine.get(cpu).is_none(),
+        };
+        let context = self.contexts.at(here.key, here.place);
+        let waiter = Waiter {
+            context,
+            level: here.key.level(),
+            irqs_off: here.irqs_off,
+            off: off.as_ref(),
+            place: here.place,
+        };
+        self.order.awaits(&waiter, cpu, csd, &callsite);
+        for held in &mut context.held {
+            self.upstream
+                .held_across(held.lock.class, held.lock.address);
+            let last = request.clone();
+            held.flushes
+                .entry(cpu)
+                .and_modify(|flushes| flushes.next(last.clone()))
+                .or_insert(Flushes {
+                    answered: 0,
+                    unanswered: 0,
+                    last,
+                });
+        }
+        let awaiting = context.awaiting.get_or_insert_default();
+        awaiting.requests.push(request);
+        if self.requests.len() < REQUESTS {
+            self.requests.insert(csd, here.key);
+        }
+    }
+
+    fn answer(&mut self, place: Place, csd: Address, awaited: bool) {
+        if csd == Address(0) || !awaited {
+            return;
+        }
+        let Some(sender) = self.requests.get(&csd).copied() else {
+            self.oddities.unasked.add(place);
+            return;
+        };
+        let Some(context) = self.contexts.get_mut(sender) else {
+            return;
+        };
+        let mine = |r: &&mut Request| r.csd == csd && r.answered.is_none();
+        let in_wait = context.awaiting.iter_mut().flat_map(|a| &mut a.requests);
+        let under = context.held.iter_mut().flat_map(|h| h.flushes.values_mut());
+        let under = under.map(|flushes| &mut flushes.last);
+        let mut right = true;
+        for request in in_wait.chain(under).filter(mine) {
+            if request.target == place.cpu {
+                request.answered = Some(place);
+            } else {
+                right = false;
+            }
+        }
+        if right {
+            self.requests.remove(&csd);
+        } else {
+            self.oddities.wrong_cpu.add(place);
+        }
+    }
+
+    /// The trace ends: what is held now is not seen to be released.
+    pub fn end(&mut self) {
+        let Self {
+            contexts, strict, ..
+        } = self;
+        for (_, context) in contexts.iter() {
+            for held in &context.held {
+                strict.released(held, None);
+            }
+        }
+    }
+}
+
+impl Flushes {
+    /// Another request to the same target.
+    fn next(&mut self, request: Request) {
+        if self.last.answered.is_some() {
+            self.answered += 1;
+        } else {
+            self.unanswered += 1;
+        }
+        self.last = request;
+    }
+}
