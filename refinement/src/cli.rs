@@ -2,6 +2,7 @@
 
 pub mod bounds;
 pub mod check;
+pub mod ci;
 pub mod completions;
 pub mod error;
 pub mod exit_code;

@@ -2,12 +2,14 @@
 
 use super::Format;
 use super::bounds::Bounds;
+use super::ci::{self, CiArgs};
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::json::CheckJson;
 use super::output::{self, ProgressLine};
 use super::subject::Subject;
 use clap::builder::PossibleValuesParser;
+use shootdown_refinement::ci::Report;
 use shootdown_spec::check::{CheckResult, check};
 use shootdown_spec::config::Config;
 use shootdown_spec::model::Protocol;
@@ -32,6 +34,8 @@ pub struct Args {
     /// Show every step, and every property's witnesses
     #[arg(long)]
     verbose: bool,
+    #[command(flatten)]
+    ci: CiArgs,
     /// Text for people or JSON for programs
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -51,6 +55,10 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         Format::Json => output::print_json(&CheckJson::new(&protocol, &result))?,
         Format::Text => output::print(text(args, &protocol, &result))?,
     }
+    args.ci.write(|| Report {
+        command: "shootdown check".to_string(),
+        cases: ci::properties(&protocol, &result),
+    })?;
     Ok(exit_code(&result))
 }
 

@@ -1,5 +1,6 @@
 //! `matrix`: every design in every environment, and every claim, against what is expected.
 
+mod cases;
 mod docs;
 mod markdown;
 mod order;
@@ -9,6 +10,7 @@ pub use table::short as short_name;
 
 use super::Format;
 use super::bounds::Bounds;
+use super::ci::CiArgs;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::json::CheckJson;
@@ -57,6 +59,8 @@ pub struct Args {
     bless: bool,
     #[command(flatten)]
     bounds: Bounds,
+    #[command(flatten)]
+    ci: CiArgs,
     /// Text for people or JSON for programs
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -123,6 +127,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     } else {
         output::print(table::text(&matrix, output::width()))?;
     }
+    args.ci.write(|| cases::report(&matrix))?;
     let mut code = matrix.exit_code();
     // Pages tell what a whole run came to, never a part of one.
     if matrix.is_whole() {

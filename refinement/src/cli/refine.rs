@@ -1,10 +1,12 @@
 //! `refine`: every interleaving of the real code, step by step beside the protocol.
 
+mod cases;
 mod matrix;
 
 use super::Format;
 use super::bounds::Bounds;
 use super::check;
+use super::ci::CiArgs;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::json::CheckJson;
@@ -53,10 +55,10 @@ pub struct Args {
     #[arg(long)]
     every_operation: bool,
     /// Only runs with at most this many preemptions
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "CiArgs")]
     preemptions: Option<u8>,
     /// Random runs from this seed instead of all runs
-    #[arg(long, value_name = "SEED", conflicts_with = "preemptions")]
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["preemptions", "CiArgs"])]
     random: Option<u64>,
     /// How many random runs
     #[arg(long, value_name = "N", requires = "random", default_value_t = 10_000)]
@@ -67,6 +69,8 @@ pub struct Args {
     /// Show every step, and every property's witnesses
     #[arg(long)]
     verbose: bool,
+    #[command(flatten)]
+    ci: CiArgs,
     /// Text for people or JSON for programs
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -163,6 +167,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         Format::Json => output::print_json(&json(&refinement, &result))?,
         Format::Text => output::print(text(args, &refinement, &result)?)?,
     }
+    args.ci.write(|| cases::report(&refinement, &result))?;
     Ok(exit_code(&result))
 }
 

@@ -181,7 +181,7 @@ fn longest_prefix(protocol: &Protocol, trace: &Trace) -> (Trace, Option<TraceErr
 }
 
 /// The schedule's text and where it came from.
-fn read(argument: &str) -> Result<(String, String), CliError> {
+pub fn read(argument: &str) -> Result<(String, String), CliError> {
     // A schedule has semicolons; a file name that has them too can be given as ./name.
     let path = Path::new(argument);
     let failed = |error| CliError::File {

@@ -2,7 +2,10 @@
 
 mod ftrace;
 
+mod cases;
+
 use super::Format;
+use super::ci::CiArgs;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output;
@@ -57,6 +60,8 @@ pub struct Args {
     /// Keep at most so many candidates
     #[arg(long, value_name = "N", default_value_t = Options::default().candidates)]
     candidates: usize,
+    #[command(flatten)]
+    ci: CiArgs,
     /// Text for people or JSON for programs
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -84,6 +89,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         Format::Json => output::print_json(&Json::new(&report, elapsed))?,
         Format::Text => output::print(text(&name, &report, elapsed))?,
     }
+    args.ci.write(|| cases::report(&name, &report, elapsed))?;
     let cyclic = report
         .predicted
         .as_ref()

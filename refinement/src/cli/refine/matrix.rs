@@ -7,6 +7,7 @@ use crate::cli::generated;
 use crate::cli::matrix::short_name;
 use crate::cli::output::{self, ProgressLine};
 use crate::expectation::{Cell, Expectations};
+use shootdown_refinement::ci::{Case, Finding, Outcome, Place, Report, Severity};
 use shootdown_refinement::relation::coverage::{self, Missing};
 use shootdown_refinement::relation::outcome::{RefineResult, refine};
 use shootdown_spec::search::Options;
@@ -49,6 +50,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     progress.finish();
     output::print(table(&rows))?;
     output::print(summary(&rows, left_out.len(), wanted.len() - rows.len()))?;
+    args.ci.write(|| report(&rows))?;
     let mut code = rows
         .iter()
         .map(Row::exit_code)
@@ -135,6 +137,60 @@ impl Row {
             output::count(self.cell.states),
             output::count(self.result.check.states.unique),
         )
+    }
+}
+
+/// A case for each cell that was explored.
+fn report(rows: &[Row]) -> Report {
+    let case = |row: &Row| {
+        let at = Place {
+            file: "refinement/expectations.toml".to_string(),
+            line: None,
+        };
+        let finding = |rule: &str, promise: &str, message: String| Finding {
+            rule: rule.to_string(),
+            promise: promise.to_string(),
+            level: Severity::Error,
+            message: format!("{}: {message}", row.cell.command()),
+            place: Some(at.clone()),
+            related: Vec::new(),
+        };
+        let mut findings: Vec<Finding> = Vec::new();
+        for difference in &row.differs {
+            let promise = "the code has the verdicts that are written down for the protocol";
+            findings.push(finding(
+                "code-differs-from-protocol",
+                promise,
+                difference.clone(),
+            ));
+        }
+        if row.result.refines() == Verdict::Violated {
+            let promise = "every step of the code is one of the protocol";
+            findings.push(finding(
+                "refines",
+                promise,
+                "the code does not refine the protocol".to_string(),
+            ));
+        }
+        for hole in row.missing.iter().filter(|m| m.reason.is_none()) {
+            let promise = "every step of the protocol is taken by the code, or there is a reason";
+            let message = format!("{}: {} is never taken", hole.program.name(), hole.source);
+            findings.push(finding("unexplained-hole", promise, message));
+        }
+        Case {
+            suite: "refine --matrix".to_string(),
+            name: row.cell.command(),
+            outcome: match row.exit_code() {
+                ExitCode::AsPromised => Outcome::Passed,
+                ExitCode::NotAsExpected => Outcome::Failed(findings),
+                _ => Outcome::Undecided("incomplete".to_string()),
+            },
+            time: Some(row.result.check.elapsed),
+        }
+    };
+    Report {
+        command: "shootdown refine --matrix".to_string(),
+        cases: rows.iter().map(case).collect(),
     }
 }
 
