@@ -8,6 +8,7 @@ pub mod code;
 pub mod map;
 pub mod mutants;
 pub mod relation;
+pub mod review;
 
 #[cfg(test)]
 mod every_interleaving;
