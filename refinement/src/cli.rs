@@ -3,6 +3,8 @@
 pub mod bounds;
 pub mod check;
 pub mod completions;
+#[cfg(test)]
+mod documented;
 pub mod error;
 pub mod exit_code;
 pub mod explore;
