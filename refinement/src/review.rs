@@ -46,7 +46,7 @@ pub fn review(findings: &Findings) -> Document {
         Some(lessons::part(findings, &runs)),
         Some(claims::part(findings, &runs)),
         Some(ladder::part(findings)),
-        recorded::part(),
+        recorded::part(findings, &runs),
         Some(runs.part()),
         Some(coverage::part(findings)),
         Some(faults::part(findings)),

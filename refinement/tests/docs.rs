@@ -308,7 +308,7 @@ shootdown not this
         assert_eq!(found[1].exits, Some(1));
         assert_eq!(found[1].output.as_deref(), Some("…\n  holds   … s\nend\n"));
         assert_eq!(
-            found.iter().map(|c| c.heavy).collect::<Vec<_>>(),
+            found.iter().map(|c| c.heavy.is_some()).collect::<Vec<_>>(),
             [false, false, true, false]
         );
         assert_eq!(found[3].line, 20);

@@ -146,10 +146,39 @@ fn outcomes(cells: Value, expectations: &Expectations) -> Result<Outcomes, Strin
         {
             return Err(refused(format!("`{}` is there twice", json.command)));
         }
+        if let Some(odd) = contradiction(&json, known) {
+            return Err(refused(format!(
+                "`{}` says that it came out as expected, but {odd}",
+                json.command
+            )));
+        }
         let (claim, command) = (json.claim.clone(), json.command.clone());
         outcomes.push((claim, command, outcome(json).map_err(refused)?));
     }
     Ok(outcomes)
+}
+
+/// Where a cell without differences differs from what is expected of it.
+fn contradiction(json: &CellJson, known: &expectation::Cell) -> Option<String> {
+    if !json.complete || !json.differences.is_empty() {
+        return None;
+    }
+    if json.states.unique != known.states {
+        return Some(format!(
+            "states: {}, not {}",
+            json.states.unique, known.states
+        ));
+    }
+    let odd = json
+        .properties
+        .iter()
+        .find(|p| p.verdict != known.expected(&p.name))?;
+    Some(format!(
+        "{}: {}, not {}",
+        odd.name,
+        odd.verdict,
+        known.expected(&odd.name)
+    ))
 }
 
 fn outcome(json: CellJson) -> Result<Outcome, String> {
