@@ -341,7 +341,7 @@ shootdown not this
             broken("page.md", &fenced(&text))
         };
         assert_eq!(
-            page("shootdown list designs", "…\n  v2.6.36 …\n…"),
+            page("shootdown list designs", "…\n v2.6.36 …\n…"),
             Vec::<String>::new()
         );
         assert!(page("shootdown list desings", "")[0].contains("page.md:2"));

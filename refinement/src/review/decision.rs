@@ -162,10 +162,13 @@ fn quiet(findings: &Findings, design: &str) -> Entry {
         .count();
     let acyclic = cells.iter().filter(|c| c.standing() == "acyclic").count();
     let all = holds == cells.len() && acyclic == cells.len() && holds > 0;
+    if !all && !cells.iter().any(|c| c.violates("no_deadlock")) {
+        return Entry::toned("not decided", Tone::Open);
+    }
     Entry::toned(
         format!(
             "{}: holds in {holds} of {} environments, {acyclic} of them acyclic, so for any number of CPUs",
-            if all { "No" } else { "Yes, or not decided" },
+            if all { "No" } else { "**Yes**" },
             cells.len(),
         ),
         if all { Tone::Good } else { Tone::Bad },
@@ -308,7 +311,11 @@ fn refined(findings: &Findings, design: &str) -> Entry {
             plural(all, "cell"),
             count(rows.iter().map(|r| r.states).sum::<u64>())
         ),
-        if good == all { Tone::Good } else { Tone::Bad },
+        match good == all {
+            true => Tone::Good,
+            false if rows.iter().any(|r| r.refines == Verdict::Violated) => Tone::Bad,
+            false => Tone::Open,
+        },
     )
 }
 

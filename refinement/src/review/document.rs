@@ -4,6 +4,8 @@
 //! the HTML page runs it through a parser. A link to `#something` leads to the heading of that slug; one to a relative
 //! path leads to a file of the tree, which only the Markdown page has beside it.
 
+use super::run::Run;
+
 /// The whole review.
 #[derive(Clone, Debug)]
 pub struct Document {
@@ -37,11 +39,11 @@ pub enum Block {
     Table(Table),
     /// Lines as they are.
     Listing(String),
-    /// An SVG picture and what it shows. Only where pictures can be shown.
-    Picture {
-        /// The image.
-        svg: String,
-        /// What it shows.
+    /// A counterexample in columns as wide as there is room for and, where pictures can be shown, as one.
+    Run {
+        /// The run.
+        run: Box<Run>,
+        /// What the picture shows.
         caption: String,
     },
     /// A page of the tree. Whole where there is room; elsewhere its leading sentences and a link.

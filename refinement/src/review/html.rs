@@ -4,6 +4,9 @@ use super::document::{Block, Document, Entry, Part, Table, Tone, slug};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
+/// Columns of a counterexample: what fits on a printed page.
+const WIDTH: usize = 104;
+
 const STYLE: &str = include_str!("style.css");
 
 /// The whole file.
@@ -66,11 +69,12 @@ fn block(block: &Block, pictures: &mut usize) -> Markup {
         Block::Heading(text) => html! { h3 id=(slug(text)) { (inline(text)) } },
         Block::Table(table) => self::table(table),
         Block::Listing(text) => html! { pre tabindex="0" { (text.trim_end()) } },
-        Block::Picture { svg, caption } => {
+        Block::Run { run, caption } => {
             *pictures += 1;
             html! {
+                pre tabindex="0" { (run.text(WIDTH).trim_end()) }
                 figure {
-                    div.paper tabindex="0" { (PreEscaped(own_ids(svg, *pictures, caption))) }
+                    div.paper tabindex="0" { (PreEscaped(own_ids(&run.svg(), *pictures, caption))) }
                     figcaption { (inline(caption)) }
                 }
             }

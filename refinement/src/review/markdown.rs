@@ -7,7 +7,7 @@ use super::document::{Block, Document, Part, Table};
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 use std::fmt::Write as _;
 
-/// Columns of a paragraph: what a mail may have.
+/// Columns: what a mail may have.
 const WIDTH: usize = 80;
 
 /// The whole page.
@@ -51,7 +51,8 @@ fn block(block: &Block) -> String {
         Block::Table(table) => self::table(table) + "\n",
         Block::Listing(text) => format!("```text\n{}\n```\n\n", text.trim_end()),
         Block::Page { path, text } => self::leads(path, text),
-        Block::Picture { .. } | Block::ThisRun(_) => String::new(),
+        Block::Run { run, .. } => format!("```text\n{}\n```\n\n", run.text(WIDTH).trim_end()),
+        Block::ThisRun(_) => String::new(),
     }
 }
 

@@ -6,9 +6,6 @@ use super::run::Run;
 use super::short::short;
 use shootdown_spec::property::PROPERTIES;
 
-/// Columns of the listings: what a mail may have.
-const WIDTH: usize = 80;
-
 /// A run and every cell that is violated in this way.
 struct Story<'a> {
     run: &'a Run,
@@ -107,15 +104,14 @@ impl<'a> Runs<'a> {
             let run = story.run;
             blocks.push(Block::Heading(format!("R{}", n + 1)));
             blocks.push(Block::Text(format!(
-                "**`{}`** falls after {}: {}. So it does in {}.",
+                "**`{}`** falls after {}: {}. In {}.",
                 run.property,
                 plural(run.steps, "step"),
                 programs(run),
                 places(&story.cells)
             )));
-            blocks.push(Block::Listing(run.text(WIDTH)));
-            blocks.push(Block::Picture {
-                svg: run.svg(),
+            blocks.push(Block::Run {
+                run: Box::new(run.clone()),
                 caption: format!(
                     "R{}: `{}` by {}. Time runs right. A lane per CPU, below them one per lock; hatched is interrupts \
                      off, striped is spinning or waiting.",
@@ -160,7 +156,8 @@ fn places(cells: &[(Option<&str>, &Cell)]) -> String {
         .map(|(design, envs)| format!("`{design}` ({})", envs.join(", ")))
         .collect();
     if !claims.is_empty() {
-        words.push(format!("claims {}", claims.join(", ")));
+        let word = if claims.len() == 1 { "claim" } else { "claims" };
+        words.push(format!("{word} {}", claims.join(", ")));
     }
     words.join("; ")
 }
