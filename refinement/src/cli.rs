@@ -4,6 +4,8 @@ pub mod bounds;
 pub mod check;
 pub mod ci;
 pub mod completions;
+#[cfg(test)]
+mod documented;
 pub mod error;
 pub mod exit_code;
 pub mod explore;
@@ -17,6 +19,7 @@ pub mod output;
 pub mod prove;
 pub mod refine;
 pub mod replay;
+pub mod report;
 pub mod second_opinion;
 pub mod stress;
 pub mod subject;
@@ -65,6 +68,8 @@ enum Command {
     Prove(prove::Args),
     /// Every interleaving of the real code, checked step by step against the protocol
     Refine(refine::Args),
+    /// The design review: one HTML file, or Markdown for a mail
+    Report(report::Args),
     /// Replay a printed schedule step by step
     Replay(replay::Args),
     /// The protocol written for other tools
@@ -108,6 +113,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Matrix(args)) => matrix::run(&args),
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Refine(args)) => refine::run(&args),
+        Some(Command::Report(args)) => report::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::SecondOpinion(args)) => second_opinion::run(&args),

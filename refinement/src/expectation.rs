@@ -18,7 +18,7 @@ use shootdown_spec::workload::Workload;
 use std::fmt::Write as _;
 
 /// The file, compiled in: what is checked is what this binary was built with.
-const FILE: &str = include_str!("../expectations.toml");
+pub const FILE: &str = include_str!("../expectations.toml");
 
 /// Everything that is expected.
 #[derive(Clone, Debug, Serialize, Deserialize)]

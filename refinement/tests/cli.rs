@@ -12,6 +12,7 @@ mod cli {
     mod mutants;
     mod prove;
     mod replay;
+    mod report;
     mod second_opinion;
     mod usage;
 }

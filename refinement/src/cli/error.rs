@@ -75,6 +75,14 @@ pub enum CliError {
         /// Where and what is wrong.
         error: shootdown_refinement::validate::reader::ReadError,
     },
+    /// A matrix that cannot be taken for this binary's.
+    #[error("{name}: {reason}\n  `shootdown matrix --json FILE` writes one")]
+    MatrixJson {
+        /// Where it came from.
+        name: String,
+        /// Which cell, and what is wrong.
+        reason: String,
+    },
     /// A name that is not in a table.
     #[error("no {what} is called `{name}`{hint}\n  there are: {all}")]
     Unknown {

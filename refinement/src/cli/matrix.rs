@@ -57,6 +57,9 @@ pub struct Args {
     /// Print expectations.toml with what came out, to be compared by hand
     #[arg(long, hide = true, conflicts_with_all = ["format", "markdown"])]
     bless: bool,
+    /// Write what `--format json` prints to FILE as well, for `report --matrix-json`
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     #[command(flatten)]
     bounds: Bounds,
     #[command(flatten)]
@@ -91,6 +94,8 @@ pub struct Matrix {
 struct CellJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     claim: Option<String>,
+    /// The command that checks this cell alone.
+    command: String,
     #[serde(flatten)]
     check: CheckJson,
     /// What the static order says, for any number of CPUs, and the model of its cycles.
@@ -122,12 +127,18 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     } else if args.markdown {
         output::print(markdown::verdicts(&matrix))?;
     } else if args.format == Format::Json {
-        let cells: Vec<_> = matrix.checked.iter().map(CellJson::new).collect();
-        output::print_json(&cells)?;
+        output::print_json(&matrix.json())?;
     } else {
         output::print(table::text(&matrix, output::width()))?;
     }
     args.ci.write(|| cases::report(&matrix))?;
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string(&matrix.json())?;
+        std::fs::write(path, text).map_err(|error| CliError::File {
+            path: path.clone(),
+            error,
+        })?;
+    }
     let mut code = matrix.exit_code();
     // Pages tell what a whole run came to, never a part of one.
     if matrix.is_whole() {
@@ -147,6 +158,17 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         eprintln!("error: the run was cut off, so the generated pages were left alone");
     }
     Ok(code)
+}
+
+/// The whole matrix, explored, as `--format json` prints it.
+pub fn json(options: &Options) -> Result<serde_json::Value, CliError> {
+    let matrix = Matrix::check(Expectations::load(), options)?;
+    Ok(serde_json::to_value(matrix.json())?)
+}
+
+/// What is expected of a cell, as `--format json` prints it.
+pub fn expected(cell: &Cell) -> serde_json::Value {
+    serde_json::to_value(ExpectedJson::new(cell)).expect("names and numbers")
 }
 
 fn claim_ids() -> Vec<String> {
@@ -245,6 +267,10 @@ impl Matrix {
         })
     }
 
+    fn json(&self) -> Vec<CellJson> {
+        self.checked.iter().map(CellJson::new).collect()
+    }
+
     fn exit_code(&self) -> ExitCode {
         if self.checked.iter().any(|c| !c.differences.is_empty()) {
             ExitCode::NotAsExpected
@@ -289,6 +315,17 @@ impl Matrix {
     }
 }
 
+impl ExpectedJson {
+    fn new(cell: &Cell) -> ExpectedJson {
+        ExpectedJson {
+            proof: cell.proof,
+            states: cell.states,
+            violated: cell.violated.clone(),
+            vacuous: cell.vacuous.clone(),
+        }
+    }
+}
+
 impl CellJson {
     fn new(checked: &Checked) -> CellJson {
         let describe = |d: &Difference| {
@@ -299,15 +336,11 @@ impl CellJson {
         };
         CellJson {
             claim: checked.claim.clone(),
+            command: checked.cell.command(),
             check: CheckJson::new(&checked.protocol, &checked.result),
             proof: checked.proof,
             order: order::standing(checked),
-            expected: ExpectedJson {
-                proof: checked.cell.proof,
-                states: checked.cell.states,
-                violated: checked.cell.violated.clone(),
-                vacuous: checked.cell.vacuous.clone(),
-            },
+            expected: ExpectedJson::new(&checked.cell),
             differences: checked.differences.iter().map(describe).collect(),
             as_expected: checked.differences.is_empty() && checked.result.complete,
         }

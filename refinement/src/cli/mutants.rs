@@ -60,9 +60,9 @@ fn names() -> Vec<&'static str> {
 }
 
 /// A fault and what was found about it.
-struct Tried {
-    mutant: &'static Mutant,
-    evidence: Evidence,
+pub struct Tried {
+    pub mutant: &'static Mutant,
+    pub evidence: Evidence,
 }
 
 /// Tries every fault asked for; a survivor is exit code 1.
@@ -119,7 +119,10 @@ impl Args {
 }
 
 /// All evidence about all of them, and whether Ctrl-C cut it off.
-fn try_all(wanted: &[&'static Mutant], on_threads: bool) -> Result<(Vec<Tried>, bool), CliError> {
+pub fn try_all(
+    wanted: &[&'static Mutant],
+    on_threads: bool,
+) -> Result<(Vec<Tried>, bool), CliError> {
     let cancel = output::cancel_on_ctrl_c()?;
     let progress = ProgressLine::new("mutants");
     let options = Options {

@@ -159,6 +159,19 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     Ok(exit_code(&outcome))
 }
 
+/// What a command line of `stress` comes to; nothing is printed.
+pub fn outcome(line: &str) -> Result<StressOutcome, CliError> {
+    let command =
+        <Args as clap::Args>::augment_args(clap::Command::new("stress").no_binary_name(true));
+    let refused = |error: clap::Error| CliError::Stress(error.to_string());
+    let matches = command
+        .try_get_matches_from(line.split_whitespace())
+        .map_err(refused)?;
+    let args = <Args as clap::FromArgMatches>::from_arg_matches(&matches).map_err(refused)?;
+    let cancel = output::cancel_on_ctrl_c()?;
+    Ok(stress::run(&args.plan()?.config, Some(&cancel))?)
+}
+
 fn exit_code(outcome: &StressOutcome) -> ExitCode {
     match outcome.verdict {
         Verdict::Clean => ExitCode::AsPromised,

@@ -140,7 +140,7 @@ fn rate(counts: &Counts, elapsed: Duration) -> u64 {
 }
 
 /// The most memory that this process ever had resident, where the system tells.
-fn peak_memory() -> Option<u64> {
+pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;

@@ -3,36 +3,10 @@
 use super::{Checked, Matrix, order};
 use crate::cli::output;
 use comfy_table::{ContentArrangement, Table, presets};
+pub use shootdown_refinement::review::short;
 use shootdown_spec::property::PROPERTIES;
 use shootdown_spec::verdict::Verdict;
 use std::fmt::Write as _;
-
-/// Short names of the properties, for narrow columns.
-const SHORT: &[(&str, &str)] = &[
-    ("no_deadlock", "deadlock"),
-    ("no_lock_cycle", "lock-cycle"),
-    ("no_lock_held_across_ipi_wait", "strict"),
-    ("irqs_on_while_waiting_for_ipi", "irqs-on"),
-    ("no_irqs_off_wait_for_flush_lock", "upstream"),
-    ("mutual_exclusion", "mutex"),
-    ("lock_order", "order"),
-    ("pgd_list_integrity", "list"),
-    ("kernel_entries_synced", "sync"),
-    ("no_stale_tlb_after_return", "stale-tlb"),
-    ("no_use_of_freed_frame", "freed-frame"),
-    ("no_walker_on_reused_table", "gup"),
-    ("no_write_to_pinned_pgd", "pinned"),
-    ("ack_after_flush", "ack"),
-    ("progress", "progress"),
-];
-
-/// The short name of a property.
-pub fn short(name: &str) -> &'static str {
-    SHORT
-        .iter()
-        .find(|(n, _)| *n == name)
-        .map_or("?", |(_, s)| s)
-}
 
 /// What a cell came to, in short names. `progress` goes without saying beside a deadlock.
 pub(super) fn summary(checked: &Checked) -> String {

@@ -1,0 +1,99 @@
+//! The design review: one document that somebody who has to choose a locking design can decide from.
+//!
+//! [`Findings`] holds what a run found, [`review`] says it as a [`Document`], [`html`] and [`markdown`] write that down.
+//! Every number comes from the findings, every counterexample is executed again before it is quoted ([`run`]), and
+//! a paragraph that rests on a claim says so if the claim did not come out ([`lessons`]).
+//!
+//! The Markdown page is a function of the sources: no times, no memory, nothing from real threads. Those are
+//! [`document::Block::ThisRun`], which only the HTML file has.
+
+mod claims;
+mod coverage;
+mod decision;
+mod designs;
+pub mod document;
+mod faults;
+pub mod findings;
+pub mod html;
+mod kernel;
+mod ladder;
+mod lessons;
+pub mod markdown;
+mod question;
+mod recorded;
+mod reproduce;
+pub mod run;
+mod runs;
+mod short;
+mod verdicts;
+
+use document::{Block, Document, Part};
+use findings::{Findings, plural};
+use runs::Runs;
+pub use short::short;
+
+/// The abstractions, as they are written down.
+const ASSUMPTIONS: &str = include_str!("../../docs/assumptions.md");
+
+/// Says what was found.
+pub fn review(findings: &Findings) -> Document {
+    let runs = Runs::of(findings);
+    let parts = [
+        Some(question::part()),
+        Some(decision::part(findings, &runs)),
+        Some(designs::part()),
+        Some(verdicts::part(findings, &runs)),
+        Some(lessons::part(findings, &runs)),
+        Some(claims::part(findings, &runs)),
+        Some(ladder::part(findings)),
+        recorded::part(findings, &runs),
+        Some(runs.part()),
+        Some(coverage::part(findings)),
+        Some(faults::part(findings)),
+        Some(kernel::part()),
+        Some(assumptions()),
+        Some(reproduce::part(findings)),
+    ];
+    Document {
+        title: "Design review: pgd_lock, page_table_lock and the TLB-flush IPI".into(),
+        banner: banner(findings),
+        parts: parts.into_iter().flatten().collect(),
+    }
+}
+
+fn banner(findings: &Findings) -> Vec<String> {
+    let mut lines = Vec::new();
+    match findings.incomplete() {
+        0 => {}
+        n => lines.push(format!(
+            "**Incomplete.** {} not run, or not to the end. What is said of them is not a verdict.",
+            if n == 1 {
+                "1 cell was".to_string()
+            } else {
+                format!("{} were", plural(n, "cell"))
+            }
+        )),
+    }
+    let unexpected = findings.unexpected();
+    if !unexpected.is_empty() {
+        lines.push(format!("**Not as expected:** {}.", unexpected.join("; ")));
+    }
+    lines
+}
+
+fn assumptions() -> Part {
+    Part {
+        title: "Assumptions".into(),
+        blocks: vec![
+            Block::Text(
+                "Everything above is about a model with these abstractions and bounds. *Hides* means that a real run \
+                 may be missing, *adds* that one may be here which the hardware or the kernel excludes."
+                    .into(),
+            ),
+            Block::Page {
+                path: "assumptions.md",
+                text: ASSUMPTIONS,
+            },
+        ],
+    }
+}

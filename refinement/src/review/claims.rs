@@ -1,0 +1,103 @@
+//! The claims of the thread and those beyond it, each with the commands that decide it.
+
+use super::document::{Block, Entry, Part, Table, Tone};
+use super::findings::{Claim, Findings, count};
+use super::runs::Runs;
+use super::verdicts::summary;
+
+pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
+    let mut overview = Table::new(["claim", "says", "came out", "cells as expected"]);
+    let mut blocks = Vec::new();
+    for claim in &findings.claims {
+        let heading = heading(claim);
+        let good = claim.cells.iter().filter(|c| c.as_expected()).count();
+        overview.row([
+            Entry::from(format!(
+                "[{}](#{})",
+                claim.id,
+                super::document::slug(&heading)
+            )),
+            claim.says.clone().into(),
+            outcome(claim),
+            format!("{good} of {}", claim.cells.len()).into(),
+        ]);
+        blocks.push(Block::Heading(heading));
+        blocks.push(Block::Text(finding(claim)));
+        blocks.push(Block::Table(cells(claim, runs)));
+    }
+    let mut all = vec![
+        Block::Text(
+            "C1 to C9 are what the mails of 2011 say; B1 to B12 lie beyond them. `shootdown matrix --claim C1` decides \
+             one anew, each command below one of its cells (`shootdown` stands for `cargo run --release --`). \
+             Everything not named as violated holds, or is vacuous as the expectations say. *Order* is for any number \
+             of CPUs."
+                .into(),
+        ),
+        Block::Table(overview),
+    ];
+    all.append(&mut blocks);
+    Part {
+        title: "The claims".into(),
+        blocks: all,
+    }
+}
+
+fn heading(claim: &Claim) -> String {
+    format!("{}: {}", claim.id, claim.says)
+}
+
+/// In a word: the finding begins with one where the claim is somebody's.
+fn outcome(claim: &Claim) -> Entry {
+    if !claim.stands() {
+        return Entry::toned("not decided", Tone::Open);
+    }
+    let word = claim.finding.split([',', ' ', ':']).next().unwrap_or("");
+    match word {
+        "confirmed" => Entry::toned("confirmed", Tone::Good),
+        "both" => Entry::toned("confirmed", Tone::Good),
+        // To the letter, or in the words of the claim, it does not come out.
+        _ if claim.id == "C9" => Entry::toned("refuted, to its letter", Tone::Bad),
+        _ => Entry::toned("confirmed", Tone::Good),
+    }
+}
+
+fn finding(claim: &Claim) -> String {
+    if claim.stands() {
+        format!("**{}.**", capital(&claim.finding))
+    } else {
+        format!(
+            "**Not borne out by this run.** It would have been: {}.",
+            claim.finding
+        )
+    }
+}
+
+fn cells(claim: &Claim, runs: &Runs<'_>) -> Table {
+    let mut table = Table::new(["command", "violated", "states", "order"]);
+    for cell in &claim.cells {
+        let note = if cell.note.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", cell.note)
+        };
+        let tone = if cell.as_expected() {
+            Tone::Plain
+        } else {
+            Tone::Open
+        };
+        table.row([
+            Entry::from(format!("`{}`{note}", cell.command)),
+            Entry::toned(summary(cell, runs), tone),
+            count(cell.states()).into(),
+            cell.standing().into(),
+        ]);
+    }
+    table
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
+}

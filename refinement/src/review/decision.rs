@@ -1,0 +1,332 @@
+//! `v2.6.38` or `tracked`: what somebody who has to choose needs, and nothing else.
+
+use super::designs::{differing, programs, statements};
+use super::document::{Block, Entry, Part, Table, Tone};
+use super::findings::{Cell, Findings, Refined, count, plural};
+use super::runs::Runs;
+use shootdown_spec::design::Design;
+use shootdown_spec::order::Proof;
+use shootdown_spec::verdict::Verdict;
+
+/// The two that there are to choose from.
+const DESIGNS: [&str; 2] = ["v2.6.38", "tracked"];
+
+/// Claims on which the advice rests.
+const PREMISES: &[&str] = &["C4", "C5", "B5", "B6", "B8", "B9", "B10", "B11"];
+
+pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
+    let mut table = Table::new([
+        "question",
+        "`v2.6.38`: plain `pgd_lock`",
+        "`tracked`: flush after the unlock",
+    ]);
+    let mut row = |question: &str, answer: &dyn Fn(&str) -> Entry| {
+        table.row([
+            Entry::from(question),
+            answer(DESIGNS[0]),
+            answer(DESIGNS[1]),
+        ]);
+    };
+    row(
+        "Can it deadlock, as long as no interrupt frees an mm?",
+        &|d| quiet(findings, d),
+    );
+    row("And if one does?", &|d| interrupted(findings, runs, d));
+    row("What must stay true for that", &|d| {
+        Entry::from(must_stay_true(d))
+    });
+    row(
+        "A lock held while acknowledgements are awaited (strict rule)",
+        &|d| broken(findings, runs, d, &["no_lock_held_across_ipi_wait"]),
+    );
+    row(
+        "A translation used after munmap returned, or a freed frame",
+        &|d| {
+            broken(
+                findings,
+                runs,
+                d,
+                &["no_stale_tlb_after_return", "no_use_of_freed_frame"],
+            )
+        },
+    );
+    row("Two madvise of one range at once (B11)", &|d| {
+        claimed(
+            findings,
+            runs,
+            "B11",
+            d,
+            "two-madvise",
+            false,
+            "no_stale_tlb_after_return",
+        )
+    });
+    row(
+        "Two splits of one huge page, were the anon_vma lock not there (B11)",
+        &|d| {
+            claimed(
+                findings,
+                runs,
+                "B11",
+                d,
+                "two-splits",
+                true,
+                "no_walker_on_reused_table",
+            )
+        },
+    );
+    row(
+        "Fast GUP where flushes do not interrupt: Xen, and whatever flushes remotely today (B10)",
+        &|d| of_env(findings, runs, d, "hypercall", "no_walker_on_reused_table"),
+    );
+    row("What changes against `v2.6.37`", &|d| {
+        Entry::from(changes(d))
+    });
+    row("Ageing a huge page", &|d| {
+        let design = Design::named(d).expect("it is named");
+        Entry::from(statements(design, "page_referenced_one_huge"))
+    });
+    row("The code beside the protocol", &|d| refined(findings, d));
+    let mut blocks = vec![Block::Table(table)];
+    if findings.stand(PREMISES) {
+        blocks.extend(advice(findings));
+    } else {
+        blocks.push(Block::Text(format!(
+            "**No advice.** It rests on {}, and not all of these came out as expected in this run.",
+            PREMISES.join(", ")
+        )));
+    }
+    Part {
+        title: "In short: v2.6.38 or tracked?".into(),
+        blocks,
+    }
+}
+
+fn advice(findings: &Findings) -> Vec<Block> {
+    let text = |t: String| Block::Text(t);
+    let of = |design: &str| {
+        let environments = findings
+            .grid
+            .iter()
+            .filter(|c| c.design == design && c.by_ipi());
+        environments.filter(|c| c.standing() == "acyclic").count()
+    };
+    vec![
+        text(format!(
+            "**Both cure the deadlock that was reported.** In the environments where flushes are IPIs, the order of \
+             `v2.6.38` is free of cycles in {}, that of `tracked` in {}; there, no number of CPUs deadlocks. What differs is \
+             what each leaves to be kept true by people.",
+            of("v2.6.38"),
+            of("tracked")
+        )),
+        text(
+            "**Take `v2.6.38` if the change has to be small, or go to stable kernels.** It touches only who takes `pgd_lock`. \
+             The price is a rule about the whole kernel: nobody, in any interrupt, softirq or exception, takes `pgd_lock`, and \
+             nobody waits with interrupts off for a page-table lock or for anything whose holder may. The first half lockdep \
+             enforces, once the path has run, and it has had to four times (see \
+             [below](#the-merged-fix-needs-nobody-takes-pgd_lock-from-an-interrupt)); the second half nothing enforces, and a \
+             breach is the hang of 2011 again."
+                .into(),
+        ),
+        text(
+            "**Take `tracked` if you would rather not depend on that rule.** Nothing is awaited under `pgd_lock` or a page-table \
+             lock, so who waits for them, and how, cannot hang a flush; it survives interrupts that free an mm; it closes the hole \
+             of parallel madvise. The price: every path that flushes changes, and is longer; page-table locks are held with \
+             interrupts off, in all paths; the counter must be a counter, raised under the lock and read under it (B6); SPLITTING \
+             stays visible across the flush, and the anon_vma lock becomes something that splits depend on (B11). Its rule is \
+             local, and in `impl` a breach does not compile."
+                .into(),
+        ),
+        text(
+            "**Neither** is safe against fast GUP where a flush does not interrupt its targets (B10): that needs page tables freed \
+             by RCU or an IPI of its own. And `tracked-plain`, the tempting middle, is not a choice: it deadlocks without any IPI \
+             as soon as one interrupt frees an mm (B8). What none of this speaks of is under [Assumptions](#assumptions): weaker \
+             memory than sequentially consistent, hugetlbfs, KVM's notifiers, CPA, the cost of time."
+                .into(),
+        ),
+    ]
+}
+
+fn of_design<'a>(findings: &'a Findings, design: &'a str) -> impl Iterator<Item = &'a Cell> {
+    findings.grid.iter().filter(move |c| c.design == design)
+}
+
+/// No deadlock where no interrupt frees an mm: how many environments, and for how many CPUs.
+fn quiet(findings: &Findings, design: &str) -> Entry {
+    let cells: Vec<_> = of_design(findings, design)
+        .filter(|c| c.by_ipi() && !c.environment.pgd_free_in_irq)
+        .collect();
+    let holds = cells
+        .iter()
+        .filter(|c| c.verdict("no_deadlock") == Some(Verdict::Holds))
+        .count();
+    let acyclic = cells.iter().filter(|c| c.standing() == "acyclic").count();
+    let all = holds == cells.len() && acyclic == cells.len() && holds > 0;
+    if !all && !cells.iter().any(|c| c.violates("no_deadlock")) {
+        return Entry::toned("not decided", Tone::Open);
+    }
+    Entry::toned(
+        format!(
+            "{}: holds in {holds} of {} environments, {acyclic} of them acyclic, so for any number of CPUs",
+            if all { "No" } else { "**Yes**" },
+            cells.len(),
+        ),
+        if all { Tone::Good } else { Tone::Bad },
+    )
+}
+
+fn interrupted(findings: &Findings, runs: &Runs<'_>, design: &str) -> Entry {
+    let cell = findings.cell(design, "irq-free");
+    let orders = findings
+        .orders
+        .iter()
+        .filter(|o| o.design == design && o.env.ends_with("irq-free"));
+    let orders: Vec<_> = orders.map(|o| o.proof).collect();
+    let acyclic = orders.iter().filter(|p| **p == Proof::Acyclic).count();
+    match cell.and_then(|c| c.verdict("no_deadlock")) {
+        Some(Verdict::Violated) => Entry::toned(
+            format!("**Yes**, {}", runs.told(cell, "no_deadlock")),
+            Tone::Bad,
+        ),
+        Some(Verdict::Holds) => Entry::toned(
+            format!(
+                "No: holds in {} states; acyclic in {acyclic} of {} such environments",
+                count(cell.map_or(0, Cell::states)),
+                orders.len()
+            ),
+            Tone::Good,
+        ),
+        _ => Entry::toned("not decided", Tone::Open),
+    }
+}
+
+fn must_stay_true(design: &str) -> &'static str {
+    match design {
+        "tracked" => {
+            "Whoever changes an entry raises the counter under the lock, flushes after it, and drops the counter then; \
+             page-table locks are always taken irqsave. Local to the paths that flush, and checked by types in `impl`."
+        }
+        _ => {
+            "No interrupt takes `pgd_lock`, and nobody waits with interrupts off for a page-table lock, through any chain of \
+             holders. A rule about the whole kernel."
+        }
+    }
+}
+
+/// In how many environments some of these fall.
+fn broken(findings: &Findings, runs: &Runs<'_>, design: &str, properties: &[&str]) -> Entry {
+    let cells: Vec<_> = of_design(findings, design).collect();
+    let decided = cells
+        .iter()
+        .filter(|c| c.outcome.as_ref().is_some_and(|o| o.complete))
+        .count();
+    let broken: Vec<_> = cells
+        .iter()
+        .filter_map(|c| properties.iter().find(|p| c.violates(p)).map(|p| (*c, *p)))
+        .collect();
+    match broken.first() {
+        Some((cell, property)) => Entry::toned(
+            format!(
+                "in {} of {} environments, first {}",
+                broken.len(),
+                cells.len(),
+                runs.told(Some(cell), property)
+            ),
+            Tone::Bad,
+        ),
+        None if decided == cells.len() && decided > 0 => Entry::toned(
+            format!("never, in {}", plural(decided, "environment")),
+            Tone::Good,
+        ),
+        None => Entry::toned("not decided", Tone::Open),
+    }
+}
+
+fn of_env(findings: &Findings, runs: &Runs<'_>, design: &str, env: &str, property: &str) -> Entry {
+    verdict(findings.cell(design, env), runs, property)
+}
+
+/// A cell of a claim, with deviations or without.
+fn claimed(
+    findings: &Findings,
+    runs: &Runs<'_>,
+    claim: &str,
+    design: &str,
+    workload: &str,
+    deviates: bool,
+    property: &str,
+) -> Entry {
+    let of = |design: &str| {
+        let cells = &findings.claim(claim)?.cells;
+        cells.iter().find(|c| {
+            c.design == design && c.workload == workload && c.variants.is_empty() != deviates
+        })
+    };
+    match of(design) {
+        Some(cell) => verdict(Some(cell), runs, property),
+        // The same flush under the same lock: what differs is pgd_lock, which no such program takes.
+        None => {
+            let mut entry = verdict(of("v2.6.37"), runs, property);
+            entry.text += " (in `v2.6.37`; the programs are the same)";
+            entry
+        }
+    }
+}
+
+fn verdict(cell: Option<&Cell>, runs: &Runs<'_>, property: &str) -> Entry {
+    match cell.and_then(|c| c.verdict(property)) {
+        Some(Verdict::Violated) => Entry::toned(
+            format!("`{property}` falls {}", runs.told(cell, property)),
+            Tone::Bad,
+        ),
+        Some(Verdict::Holds) => Entry::toned(format!("`{property}` holds"), Tone::Good),
+        Some(v) => Entry::toned(format!("`{property}`: {v}"), Tone::Open),
+        None => Entry::toned("not run", Tone::Open),
+    }
+}
+
+fn changes(design: &str) -> String {
+    let of = |name| programs(Design::named(name).expect("it is named"));
+    let all = of(design);
+    let changed = differing(&of("v2.6.37"), &all);
+    format!("{} of {} programs", changed.len(), all.len())
+}
+
+fn refined(findings: &Findings, design: &str) -> Entry {
+    let rows: Vec<&Refined> = findings
+        .refined
+        .iter()
+        .filter(|r| r.design == design)
+        .collect();
+    if rows.is_empty() {
+        return Entry::toned("not explored", Tone::Open);
+    }
+    let good = rows
+        .iter()
+        .filter(|r| r.refines == Verdict::Holds && r.differs.is_empty());
+    let (good, all) = (good.count(), rows.len());
+    Entry::toned(
+        format!(
+            "refines it in {good} of {} explored here, {} joint states",
+            plural(all, "cell"),
+            count(rows.iter().map(|r| r.states).sum::<u64>())
+        ),
+        match good == all {
+            true => Tone::Good,
+            false if rows.iter().any(|r| r.refines == Verdict::Violated) => Tone::Bad,
+            false => Tone::Open,
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `claimed` answers for v2.6.38 from a cell of v2.6.37: right only while a split is the same program in both.
+    #[test]
+    fn a_split_is_the_same_program_in_both() {
+        let of = |name| programs(Design::named(name).expect("it is named"));
+        assert!(!differing(&of("v2.6.37"), &of("v2.6.38")).contains(&"split_huge_page"));
+    }
+}

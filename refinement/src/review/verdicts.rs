@@ -1,0 +1,148 @@
+//! The matrix: every design in every environment.
+
+use super::document::{Block, Entry, Part, Table, Tone};
+use super::findings::{Cell, Findings, count, plural};
+use super::runs::Runs;
+use super::short::short;
+use shootdown_spec::environment::ENVIRONMENTS;
+use shootdown_spec::property::PROPERTIES;
+use shootdown_spec::verdict::Verdict;
+
+pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
+    let environments = findings.environments();
+    let head = || std::iter::once("design").chain(environments.iter().copied());
+    let mut table = Table::new(head());
+    let mut order = Table::new(head());
+    for design in findings.designs() {
+        let cells = || environments.iter().map(|env| findings.cell(design, env));
+        let name = || Entry::from(format!("`{design}`"));
+        table.row(std::iter::once(name()).chain(cells().map(|c| entry(c, runs))));
+        order.row(std::iter::once(name()).chain(cells().map(standing)));
+    }
+    let mut bounds = Table::new(["environment", "bounds and axes", "workload", "stands for"]);
+    for env in &environments {
+        let Some(cell) = findings.grid.iter().find(|c| c.env == *env) else {
+            continue;
+        };
+        let about = ENVIRONMENTS.iter().find(|e| e.name == *env);
+        bounds.row([
+            format!("`{env}`"),
+            cell.environment.to_string(),
+            cell.workload.clone(),
+            about.map_or("", |e| e.about).to_string(),
+        ]);
+    }
+    let mut properties = Table::new(["in the table", "property", "promise"]);
+    for p in PROPERTIES {
+        properties.row([
+            short(p.name).to_string(),
+            format!("`{}`", p.name),
+            p.promise.replace('|', "\\|"),
+        ]);
+    }
+    Part {
+        title: "The verdicts".into(),
+        blocks: vec![
+            Block::Text(
+                "Violated properties, each leading to the run that shows it, and the number of distinct states, which \
+                 is all there are within the bounds below. `holds` means that no property is violated; some are \
+                 vacuous there, as [Coverage](#coverage) says. `progress`, which falls with every deadlock, is not \
+                 repeated beside one."
+                    .into(),
+            ),
+            Block::Table(table),
+            Block::Text(size(findings)),
+            Block::Heading("Bounds and environments".into()),
+            Block::Text(
+                "One operation per CPU, on any mm that the program can name; every placement of CPUs on mms at the \
+                 start; sequential consistency. See [Assumptions](#assumptions)."
+                    .into(),
+            ),
+            Block::Table(bounds),
+            Block::Heading("The static order".into()),
+            Block::Text(
+                "What the lock order of the same programs proves without bounds: *acyclic* means no deadlock for any \
+                 number of CPUs, mms and operations; a cycle is *realised* if the model deadlocks within the bounds \
+                 above. The theorem and its proof: [order.md](order.md)."
+                    .into(),
+            ),
+            Block::Table(order),
+            Block::Heading("The properties".into()),
+            Block::Table(properties),
+        ],
+    }
+}
+
+/// What a cell came to.
+fn entry(cell: Option<&Cell>, runs: &Runs<'_>) -> Entry {
+    let Some((cell, outcome)) = cell.and_then(|c| Some((c, c.outcome.as_ref()?))) else {
+        return Entry::toned("not run", Tone::Open);
+    };
+    let words = summary(cell, runs);
+    let text = format!("{words} ({})", count(outcome.states.unique));
+    let tone = if !cell.as_expected() {
+        Tone::Open
+    } else if cell.violated().next().is_some() {
+        Tone::Bad
+    } else {
+        Tone::Good
+    };
+    Entry::toned(text, tone)
+}
+
+/// Violated properties in short names, each leading to its run.
+pub fn summary(cell: &Cell, runs: &Runs<'_>) -> String {
+    let Some(outcome) = &cell.outcome else {
+        return "not run".into();
+    };
+    let words: Vec<_> = cell
+        .violated()
+        .map(|j| runs.link(cell, &j.name, short(&j.name)))
+        .collect();
+    let mut text = if !words.is_empty() {
+        words.join(" ")
+    } else if !outcome.complete {
+        "incomplete".into()
+    } else if cell.verdict("no_deadlock") == Some(Verdict::Vacuous) {
+        // Nobody waited at all: that is not what a reader takes "holds" for.
+        "holds, but deadlock vacuous".into()
+    } else {
+        "holds".into()
+    };
+    if !outcome.complete && !words.is_empty() {
+        text += " (incomplete)";
+    }
+    if !outcome.differences.is_empty() {
+        text += " UNEXPECTED";
+    }
+    text
+}
+
+fn standing(cell: Option<&Cell>) -> Entry {
+    let standing = cell.map_or("not run", Cell::standing);
+    let tone = match standing {
+        "acyclic" => Tone::Good,
+        "cyclic, realised" => Tone::Bad,
+        _ => Tone::Open,
+    };
+    Entry::toned(standing, tone)
+}
+
+fn size(findings: &Findings) -> String {
+    let cells = findings.distinct();
+    let states: u64 = cells.iter().map(|c| c.states()).sum();
+    let outcomes = || cells.iter().filter_map(|c| c.outcome.as_ref());
+    let transitions: u64 = outcomes().map(|o| o.states.generated).sum();
+    let deepest = outcomes().map(|o| o.states.depth).max().unwrap_or(0);
+    let verdicts: usize = outcomes().map(|o| o.properties.len()).sum();
+    format!(
+        "With the cells of the claims this run explored {}: {} states, {} transitions, none farther than {} steps from \
+         its start; {} verdicts. Cells that did not come out as `refinement/expectations.toml` says: {}.",
+        plural(cells.len(), "configuration"),
+        count(states),
+        count(transitions),
+        count(deepest),
+        count(verdicts as u64),
+        cells.iter().filter(|c| !c.as_expected()).count()
+    )
+}
