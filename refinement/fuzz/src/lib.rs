@@ -1,4 +1,7 @@
 //! What the fuzz targets call: each must come back, whatever the bytes.
+//!
+//! One more reader is one more function here, a file of two lines in `fuzz_targets/`, its `[[bin]]` in `Cargo.toml`, some
+//! files in `corpus/`, and a test over them in `tests/validate/fuzz_corpus.rs`, which CI runs.
 
 /// A trace: a verdict or a place, and no other outcome.
 pub fn trace(bytes: &[u8]) {
