@@ -10,6 +10,7 @@ import { count, fill, h, say } from "./dom.js";
 import { createInspector } from "./inspector.js";
 import { setKeys, showKeys } from "./keys.js";
 import { createLanes } from "./lanes.js";
+import { legend } from "./legend.js";
 import { runLink, writeLink } from "./link.js";
 import { problem } from "./problem.js";
 import { createScrubber } from "./scrubber.js";
@@ -51,6 +52,7 @@ export function openExplorer(place, context, link, embedded) {
     choicesPlace,
     h("h2", {}, "Explored branches"),
     branchesPlace,
+    legend(),
   );
   fill(centre, errors, lanesPlace, verdictLine);
   fill(place, h("div", { class: "explorer" }, left, centre, right, below));

@@ -9,9 +9,9 @@ const ROW = 34;
 const TAIL = 92;
 const GUTTER = 46;
 const STRIP = 15;
-const TLB = 9;
+const TLB = 12;
 const IPI = 14;
-const LOCK = 58;
+const LOCK = 54;
 const CHAR = 6.35;
 const SMALL = 5.6;
 
@@ -34,7 +34,7 @@ function patterns(id) {
     stripes("irq", "irqfill", 4, 0),
     stripes("acks", "ackfill", 6, 90),
     stripes("stale", "stalefill", 4, 45),
-    s("marker", { id: `${id}-head`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto-start-reverse" }, s("path", { d: "M0 0 8 4 0 8z", class: "arrowhead" })),
+    ["head", "late"].map((name) => s("marker", { id: `${id}-${name}`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" }, s("path", { d: "M0 0 8 4 0 8z", class: name === "late" ? "arrowhead late" : "arrowhead" }))),
   );
 }
 
@@ -150,8 +150,8 @@ export function createLanes(place, options) {
       const x = p.tlb + n * (TLB + 1);
       for (const span of entry.spans.filter(near)) {
         const stale = span.key !== "coherent";
-        bar(out, { x, width: TLB - 2, from: span.from, to: span.to, isOpen: open(span), cls: stale ? "tlb stale" : "tlb", paint: stale ? "stale" : null, text: "", title: `${cpu.name}: TLB entry ${entry.key} ${span.key}` });
-        if (stale) out.append(s("text", { x: x + 0.6, y: top(span.from) + 14, class: "stale-mark" }, "!"));
+        bar(out, { x, width: TLB - 2, from: span.from, to: span.to, isOpen: open(span), cls: stale ? "tlb stale" : "tlb", paint: stale ? "stale" : null, text: stale ? [`TLB ${entry.key}: ${span.key}`, `TLB ${span.key}`] : [`TLB ${entry.key}`, "TLB"], title: `${cpu.name}: TLB entry ${entry.key} ${span.key}` });
+        if (stale) out.append(s("text", { x: x + 2.5, y: bottom(span.from) - 3, class: "stale-mark" }, "!"));
       }
     });
   }
@@ -192,7 +192,8 @@ export function createLanes(place, options) {
       const x2 = to.ipi + IPI / 2 - 1;
       const pending = ipi.delivered === null || ipi.delivered === undefined;
       const group = s("g", { class: pending ? "ipi pending" : "ipi" }, s("title", {}, `flush IPI from CPU${ipi.from} to CPU${ipi.to} for ${ipi.mm}, sent in step ${ipi.sent}${pending ? `, not delivered: ${ipi.why_pending || "not taken yet"}` : `, delivered in step ${ipi.delivered}`}${ipi.acked ? `, acknowledged in step ${ipi.acked}` : ""}`));
-      group.append(s("line", { x1, y1: y, x2: leftward ? x2 + 5 : x2 - 5, y2: y, "marker-end": `url(#${id}-head)` }));
+      group.append(s("circle", { cx: leftward ? from.ipi + 2 : from.end, cy: y, r: 2.6, class: "dot full" }));
+      group.append(s("line", { x1, y1: y, x2: leftward ? x2 + 5 : x2 - 5, y2: y, "marker-end": `url(#${id}-${pending ? "late" : "head"})` }));
       const tag = `flush IPI, ${ipi.mm}`;
       const room = (leftward ? to.end : to.x) - x2;
       if (leftward && room > tag.length * SMALL) group.append(s("text", { x: to.text + 4, y: y - 4, class: "ipi-text" }, `${tag}  CPU${ipi.from} → CPU${ipi.to}`));
@@ -230,6 +231,26 @@ export function createLanes(place, options) {
         }
       });
     }
+  }
+
+  // A lane without a statement in these rows: where words can stand.
+  function quietLane(rows) {
+    const acting = rows.map((row) => model.run.steps[row - 1]?.cpu);
+    return plan.cpus.find((x) => !acting.includes(x.cpu.index)) || plan.cpus[plan.cpus.length - 1];
+  }
+
+  // The first state after which the deadlock cannot be avoided. Its words stand where no statement is.
+  function drawDoom(doom) {
+    const y = top(doom);
+    const p = quietLane([doom, doom - 1]);
+    const words = ["▼ from here on", "the deadlock is unavoidable"];
+    return s(
+      "g",
+      { class: "doom" },
+      s("title", {}, `after step ${doom} every way on ends in the deadlock`),
+      s("line", { x1: 0, y1: y, x2: plan.width, y2: y }),
+      words.map((line, n) => s("text", { x: p.text + 4, y: y - 5 + n * 17 }, line)),
+    );
   }
 
   // Below the last row: where everybody stands.
@@ -270,8 +291,8 @@ export function createLanes(place, options) {
       const cls = ["row", row === at && "here", found.has(row) && "found", row > at && "later"].filter(Boolean).join(" ");
       back.append(s("rect", { x: 0, y: top(row), width: plan.width, height: ROW, class: cls }));
       const glyph = { always: "●", maybe: "◐", never: "○" }[fate];
-      back.append(s("text", { x: 22, y: top(row) + 16, class: "row-number" }, row === 0 ? "start" : row));
-      if (glyph) back.append(s("text", { x: 36, y: top(row) + 16, class: `fate ${fate}` }, s("title", {}, `leads to deadlock: ${fate}`), glyph));
+      back.append(s("text", { x: 17, y: top(row) + 16, class: "row-number" }, row === 0 ? "start" : row));
+      if (glyph) back.append(s("text", { x: 33, y: top(row) + 16, class: `fate ${fate}` }, s("title", {}, `leads to deadlock: ${fate}`), glyph));
     }
     svg.append(back);
     const body = s("g", {});
@@ -290,17 +311,11 @@ export function createLanes(place, options) {
     // What lies ahead of the position is veiled, not hidden: the reader sees where it leads.
     if (at < model.last) svg.append(s("rect", { x: 0, y: bottom(at), width: plan.width, height: Math.max(0, height() - bottom(at)), class: "veil" }));
     svg.append(s("line", { x1: 0, y1: bottom(at), x2: plan.width, y2: bottom(at), class: "cursor" }));
-    const doom = run.doom;
-    if (doom !== null && doom !== undefined && doom >= r0 && doom <= r1) {
-      const y = top(doom);
-      svg.append(
-        s("g", { class: "doom" }, s("line", { x1: 0, y1: y, x2: plan.width, y2: y }), s("text", { x: plan.lanesEnd - 6, y: y - 4, "text-anchor": "end" }, `▼ after step ${doom} the deadlock cannot be avoided`)),
-      );
-    }
+    if (run.doom !== null && run.doom !== undefined && run.doom >= r0 && run.doom <= r1) svg.append(drawDoom(run.doom));
     const split = options.divergence && options.divergence();
     if (split && split.row >= r0 && split.row <= r1 + 1) {
       const y = top(split.row);
-      svg.append(s("g", { class: "divergence" }, s("line", { x1: 0, y1: y, x2: plan.width, y2: y }), s("text", { x: GUTTER + 4, y: y + 13 }, split.text)));
+      svg.append(s("g", { class: "divergence" }, s("line", { x1: 0, y1: y, x2: plan.width, y2: y }), s("text", { x: quietLane([split.row]).text + 4, y: y + 14 }, split.text)));
     }
     svg.addEventListener("click", (event) => {
       const box = svg.getBoundingClientRect();
@@ -341,12 +356,12 @@ export function createLanes(place, options) {
           ),
           h("div", { class: "head-line mono", title: context ? context.source : "" }, context ? `${context.function || context.program}()` : "idle"),
           h("div", { class: "head-line" }, cpu.holds.length ? `holds ${cpu.holds.join(", ")}` : "\u00a0"),
-          h("div", { class: cpu.waits ? "head-line waits" : "head-line", title: cpu.waits ? cpu.waits.text : "" }, cpu.waits ? cpu.waits.text : "\u00a0"),
+          h("div", { class: cpu.waits ? "head-line two waits" : "head-line two", title: cpu.waits ? cpu.waits.text : "" }, cpu.waits ? cpu.waits.text : "\u00a0"),
           h("div", { class: "head-line" }, cpu.pending.length ? `◯ IPI pending from ${cpu.pending.map((x) => (typeof x.from === "number" ? `CPU${x.from}` : x.from)).join(", ")}` : "\u00a0"),
         );
       }),
       plan.locks.map(({ lock, x }) =>
-        h("div", { class: "head lock", css: place(x - 2, LOCK - 2), title: lock.name }, lock.name.split(/[._]/).reduce(lockWords, []).map((word) => h("span", { class: "lock-word" }, word))),
+        h("div", { class: "head lock", css: place(x - 2, LOCK - 2), title: lock.name }, lockWords(lock.name).map((word) => h("span", { class: "lock-word" }, word))),
       ),
     );
   }
@@ -407,10 +422,7 @@ export function createLanes(place, options) {
   };
 }
 
-// mm0 | page_ | table_lock: the name of a lock in lines that fit above its lane.
-function lockWords(lines, word, index, all) {
-  if (index > 0 && lines.length && `${lines[lines.length - 1]}_${word}`.length <= 10 && !/^mm\d/.test(lines[lines.length - 1])) {
-    lines[lines.length - 1] += `_${word}`;
-  } else lines.push(word);
-  return index === all.length - 1 ? lines : lines;
+// `mm0` `page_` `table_lock`: the name of a lock in lines that fit above its lane.
+function lockWords(name) {
+  return name.replace(".", ". ").replace("page_table_lock", "page_ table_ lock").replace("pgd_lock", "pgd_ lock").split(" ");
 }

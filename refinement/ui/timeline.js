@@ -56,7 +56,8 @@ export function timeline(run) {
   const used = names.filter((_, l) =>
     states.some((st) => st.locks[l].owners.length || st.locks[l].waiters.length),
   );
-  const colour = (name) => Math.max(0, used.indexOf(name)) % 6;
+  // The same lock has the same colour in every picture of a configuration.
+  const colour = (name) => names.indexOf(name) % 6;
 
   const cpus = [];
   for (let c = 0; c < cpuCount; c++) {

@@ -45,7 +45,7 @@ export function drawWaits(told) {
   const id = `waits${++counter}`;
   const names = order(graph);
   const n = names.length;
-  const high = n <= 2 ? 250 : n <= 4 ? 310 : 380;
+  const high = n <= 2 ? 250 : n <= 4 ? 280 : 380;
   const middle = [WIDTH / 2, high / 2];
   const radius = [n <= 2 ? 0 : WIDTH / 2 - 58, high / 2 - 30];
   const place = new Map(
@@ -64,18 +64,22 @@ export function drawWaits(told) {
     const [x1, y1] = place.get(edge.from);
     const [x2, y2] = place.get(edge.to);
     const cycle = edge.cycle;
-    const [dx, dy] = [x2 - x1, y2 - y1];
-    const length = Math.hypot(dx, dy) || 1;
-    // Bowed to its right, so that the two edges between two nodes are apart.
-    const bow = n <= 2 ? 92 : 26;
-    const cx = (x1 + x2) / 2 - (dy / length) * bow;
-    const cy = (y1 + y2) / 2 + (dx / length) * bow;
+    // Bowed away from the middle, so that the ring is round; to its side where both ends face each
+    // other, so that the two edges between them are apart.
+    const [mx, my] = [(x1 + x2) / 2, (y1 + y2) / 2];
+    const out = [mx - middle[0], my - middle[1]];
+    if (n <= 2 || Math.hypot(...out) < 20) [out[0], out[1]] = [y1 - y2, x2 - x1];
+    const length = Math.hypot(...out) || 1;
+    const bow = n <= 2 ? 92 : 34;
+    const cx = mx + (out[0] / length) * bow;
+    const cy = my + (out[1] / length) * bow;
     const inset = (fromX, fromY, x, y, r) => {
       const d = Math.hypot(x - fromX, y - fromY) || 1;
       return [x - ((x - fromX) / d) * r, y - ((y - fromY) / d) * r];
     };
-    const [ax, ay] = inset(cx, cy, x1, y1, 20);
-    const [bx, by] = inset(cx, cy, x2, y2, 24);
+    const reach = (name) => (/^CPU/.test(name) ? 22 : 30);
+    const [ax, ay] = inset(cx, cy, x1, y1, reach(edge.from));
+    const [bx, by] = inset(cx, cy, x2, y2, reach(edge.to) + 4);
     svg.append(s("path", { d: `M${ax} ${ay}Q${cx} ${cy} ${bx} ${by}`, class: cycle ? "edge cycle" : "edge", "marker-end": `url(#${id}-${cycle ? "cycle" : "plain"})` }));
     const lines = wrapText(edge.label, n <= 2 ? 19 : 20, 4);
     const wide = Math.max(...lines.map((l) => l.length)) * CHAR;
@@ -87,7 +91,7 @@ export function drawWaits(told) {
   }
   for (const [name, [x, y]] of place) {
     const cycle = graph.ring.includes(name);
-    const lines = wrapText(name, 17, 2);
+    const lines = name.replace(".", ". ").split(" ");
     const wide = Math.max(...lines.map((l) => l.length)) * 6.6 + 22;
     const tall = 16 + lines.length * 13;
     svg.append(
