@@ -9,9 +9,11 @@ export function whoName(who) {
 
 function prepareCpu(cpu) {
   const contexts = cpu.contexts || [];
-  cpu.holds = [...new Set(contexts.flatMap((context) => context.holds))];
-  cpu.waits = contexts.length ? contexts[0].waits : null;
-  cpu.stuck = contexts.some((context) => context.stuck);
+  // Not enumerable: the tab State shows what the server said, once.
+  const add = (name, value) => Object.defineProperty(cpu, name, { value, configurable: true });
+  add("holds", [...new Set(contexts.flatMap((context) => context.holds))]);
+  add("waits", contexts.length ? contexts[0].waits : null);
+  add("stuck", contexts.some((context) => context.stuck));
 }
 
 // Makes a document that just arrived ready; each is prepared once.
@@ -30,9 +32,4 @@ export function prepare(run) {
 // The sentences about what is wrong in a state.
 export function sentencesAt(run, at) {
   return (run.violations || []).filter((v) => v.state <= at && at <= v.until);
-}
-
-// The CPUs of the cycle, by number.
-export function stuckCpus(state) {
-  return new Set(state.cpus.flatMap((cpu, c) => (cpu.stuck ? [c] : [])));
 }

@@ -163,9 +163,8 @@ export function createLanes(place, options) {
       const p = plan.cpus[step.cpu];
       const chars = Math.max(8, Math.floor((p.end - p.text - 8) / CHAR));
       const lines = wrapText(step.source, chars, 2);
-      const before = row > 1 ? run.steps.slice(0, row - 1).findLast((x) => x.cpu === step.cpu) : null;
-      const entered = step.function && step.function !== before?.function && step.function !== step.program ? `in ${step.function}()` : "";
-      const remark = step.note || entered;
+      const entered = model.entered[row - 1];
+      const remark = step.note || (entered && `in ${entered}()`);
       const cls = step.starts ? "statement starts" : step.level === "irq" ? "statement inirq" : step.matters ? "statement" : "statement minor";
       const group = s(
         "g",

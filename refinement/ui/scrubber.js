@@ -36,7 +36,7 @@ export function createScrubber(place, options) {
     return out;
   }
 
-  // Marks are placed where the thumb's centre stands: half a thumb in from either end.
+  // Drawn once per run and width; a step only moves the line. Marks are placed where the thumb's centre stands: half a thumb in from either end.
   function draw() {
     const last = Math.max(run.states.length - 1, 1);
     const width = marks.clientWidth || 600;
@@ -51,8 +51,17 @@ export function createScrubber(place, options) {
       used.add(spot);
       svg.append(s("text", { x: x(mark.row), y: 11 + mark.lane * 12, class: `mark ${mark.cls}` }, s("title", {}, mark.title), mark.glyph));
     }
-    svg.append(s("line", { x1: x(at), y1: 0, x2: x(at), y2: 40, class: "scrub-here" }));
+    svg.append(s("line", { y1: 0, y2: 40, class: "scrub-here" }));
     fill(marks, svg);
+    here();
+  }
+
+  function here() {
+    const last = Math.max(run.states.length - 1, 1);
+    const x = 8 + (at / last) * ((marks.clientWidth || 600) - 16);
+    const line = marks.querySelector(".scrub-here");
+    line.setAttribute("x1", x);
+    line.setAttribute("x2", x);
   }
 
   const watcher = new ResizeObserver(() => run && draw());
@@ -60,6 +69,7 @@ export function createScrubber(place, options) {
 
   return {
     show(nextRun, row) {
+      const known = run === nextRun;
       run = nextRun;
       at = row;
       input.max = run.states.length - 1;
@@ -67,7 +77,8 @@ export function createScrubber(place, options) {
       const step = row > 0 ? run.steps[row - 1] : null;
       input.setAttribute("aria-valuetext", step ? `step ${row}, CPU${step.cpu}: ${step.source}` : "start");
       label.textContent = `step ${row} of ${run.states.length - 1}`;
-      draw();
+      if (known) here();
+      else draw();
     },
     close: () => watcher.disconnect(),
   };

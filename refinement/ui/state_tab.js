@@ -35,7 +35,7 @@ function flatten(before, now, path, depth, rows) {
   const keys = [...new Set([...current.keys(), ...old.keys()])];
   for (const key of keys) {
     if (depth === 0 && LEFT_OUT.has(key)) continue;
-    if (key === "name") continue;
+    if (key === "name" || ((key === "operation" || key === "doing") && !current.get(key))) continue;
     const [a, b] = [old.get(key), current.get(key)];
     const here = [...path, key];
     const gone = !current.has(key);
@@ -89,7 +89,7 @@ export function createStateTab() {
               "div",
               { role: "listitem", class: `state-row depth${Math.min(row.depth, 4)} ${{ "+": "came", "−": "went", "~": "changed" }[row.mark] || ""}` },
               h("span", { class: "mark" }, row.mark || "\u00a0"),
-              h("span", { class: row.leaf ? "key" : "key branch" }, row.key),
+              h("span", { class: row.leaf ? "key" : "key twig" }, row.key),
               row.leaf && row.mark === "~" && [h("del", {}, row.old), h("span", { "aria-hidden": "true" }, "→"), h("ins", {}, row.now)],
               row.leaf && row.mark === "−" && h("del", {}, row.old),
               row.leaf && row.mark === "+" && h("ins", {}, row.now),

@@ -124,7 +124,17 @@ export function timeline(run) {
     };
   });
 
-  return { run, last, cpus, locks, ipis: run.ipis || [] };
+  return { run, last, cpus, locks, entered: entries(run), ipis: run.ipis || [] };
+}
+
+// Per step, the kernel function that its CPU enters with it; empty where it stays in the same one.
+function entries(run) {
+  const inside = [];
+  return run.steps.map((step) => {
+    const same = !step.function || step.function === inside[step.cpu] || step.function === step.program;
+    if (step.function) inside[step.cpu] = step.function;
+    return same ? "" : step.function;
+  });
 }
 
 // Rows at which something happened that a reader jumps to; `cpu` narrows it to one CPU.
