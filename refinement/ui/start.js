@@ -1,0 +1,249 @@
+// The start page: what happened, and every design in every environment while it is being checked.
+
+import { stream } from "./api.js";
+import { drawBar } from "./bar.js";
+import { count, fill, h, say } from "./dom.js";
+import { setKeys, showKeys } from "./keys.js";
+import { writeLink } from "./link.js";
+import { problem } from "./problem.js";
+import { toggleTheme } from "./theme.js";
+
+// Which violation a cell opens first: what hangs or corrupts before what breaks a rule.
+const WORST = ["deadlock", "lock-cycle", "stale-tlb", "freed-frame", "gup", "pinned"];
+// Rules about waiting, broken without any harm in this cell.
+const RULES = ["strict", "upstream", "irqs-on", "lock-order"];
+
+const GLYPHS = {
+  holds: ["✓", "holds"],
+  violated: ["✗", "violated"],
+  rule: ["△", "a rule is broken, nothing hangs"],
+  vacuous: ["∅", "vacuous: the dangerous spot was never reached"],
+  incomplete: ["◔", "incomplete: cut off"],
+  running: ["…", "being checked"],
+  waiting: ["·", "waiting"],
+};
+
+function rank(property) {
+  const n = WORST.indexOf(property.short);
+  return n >= 0 ? n : RULES.includes(property.short) ? 100 : 50;
+}
+
+// What a cell shows: its kind, and the violated properties, the worst first.
+function kindOf(cell) {
+  if (cell.state !== "done") return [cell.state, []];
+  const violated = cell.properties.filter((p) => p.verdict === "violated").sort((a, b) => rank(a) - rank(b));
+  if (violated.length) return [rank(violated[0]) < 100 ? "violated" : "rule", violated];
+  return [cell.verdict === "vacuous" && cell.properties.some((p) => p.verdict === "holds") ? "holds" : cell.verdict, []];
+}
+
+export function openStart(place, context) {
+  const { about } = context;
+  let cells = [];
+  let stop = null;
+  document.title = "shootdown: the pgd_lock deadlock, explored";
+  drawBar({ where: [h("span", { class: "quiet" }, "x86 pgd_lock, page_table_lock and the TLB-flush IPI")], actions: [] });
+  setKeys([
+    {
+      name: "Keys",
+      rows: [
+        { keys: ["o"], shown: ["o"], what: "open the deadlock of 2011", run: () => openLink()?.click() },
+        { keys: ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], shown: ["←", "→", "↑", "↓"], what: "move in the matrix", run: walk },
+        { keys: ["Enter"], shown: ["Enter"], what: "open the cell", run: () => {} },
+        { keys: ["d"], shown: ["d"], what: "dark or light", run: toggleTheme },
+        { keys: ["?"], shown: ["?"], what: "this list", run: showKeys },
+      ],
+    },
+  ]);
+
+  const openLink = () => document.getElementById("open-deadlock");
+  const story = about.story;
+  const progress = h("div", { class: "matrix-progress", role: "status" });
+  const table = h("table", { class: "matrix" });
+  const errors = h("div", {});
+  fill(
+    place,
+    h(
+      "div",
+      { class: "start" },
+      h(
+        "section",
+        { class: "story", "aria-labelledby": "story-title" },
+        h("h1", { id: "story-title" }, "February 2011: a kernel with huge pages hangs"),
+        h("ol", {}, story.lines.map((line) => h("li", {}, line))),
+        h(
+          "p",
+          {},
+          h("a", { class: "button main", id: "open-deadlock", href: story.schedule ? runHref(story.schedule) : writeLink({ view: "find", config: about.default.schedule, property: "no_deadlock" }) }, "See the deadlock step by step"),
+          h("a", { class: "button", href: writeLink({ view: "run", subject: about.default.subject, schedule: about.default.schedule, at: 0 }) }, "Explore by hand"),
+        ),
+      ),
+      h(
+        "section",
+        { class: "verdicts", "aria-labelledby": "verdicts-title" },
+        h("h2", { id: "verdicts-title" }, "Every design in every environment, being checked now"),
+        h("p", { class: "quiet" }, "Rows: how the kernel takes its locks and where it awaits the flush. Columns: what it is built with and runs on. Every interleaving within small bounds is explored. A ", h("span", { class: "bad-text" }, "✗"), " opens its shortest counterexample, a ", h("span", { class: "good-text" }, "✓"), " the explorer."),
+        progress,
+        errors,
+        h("div", { class: "matrix-scroll", tabindex: 0, role: "region", "aria-label": "Verdict matrix" }, table),
+        legend(),
+      ),
+      form(about),
+    ),
+  );
+
+  function runHref(schedule) {
+    return writeLink({ view: "run", subject: "spec", schedule });
+  }
+
+  function legend() {
+    return h(
+      "ul",
+      { class: "legend" },
+      Object.entries(GLYPHS).map(([kind, [glyph, text]]) => h("li", {}, h("span", { class: `cell-glyph ${kind}` }, glyph), ` ${text}`)),
+    );
+  }
+
+  const columns = () => about.columns || [...new Set(cells.map((cell) => cell.environment))];
+  const cellId = (cell) => `cell-${cell.design}-${cell.environment}`.replace(/[^\w.-]/g, "_");
+
+  // Skeleton once, cells in place: nothing jumps while verdicts come in.
+  function skeleton() {
+    const rows = about.designs.map((d) => d.name).filter((name) => cells.some((cell) => cell.design === name));
+    fill(
+      table,
+      h("caption", { class: "unseen" }, "Verdicts: designs in rows, environments in columns"),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "design"), columns().map((name) => h("th", { scope: "col", title: about.environments.find((e) => e.name === name)?.about || "" }, name)))),
+      h(
+        "tbody",
+        {},
+        rows.map((name) => {
+          const design = about.designs.find((d) => d.name === name);
+          return h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, h("span", { class: "mono design" }, name), h("span", { class: "origin", title: design.origin }, design.origin)),
+            columns().map((column) => {
+              const cell = cells.find((x) => x.design === name && x.environment === column && (!x.workload || x.workload === "everything")) || cells.find((x) => x.design === name && x.environment === column);
+              return h("td", { id: cell ? cellId(cell) : false });
+            }),
+          );
+        }),
+      ),
+    );
+    cells.forEach(drawCell);
+  }
+
+  function drawCell(cell) {
+    const td = document.getElementById(cellId(cell));
+    if (!td || (td.dataset.index !== undefined && td.dataset.index !== String(cell.index))) return;
+    td.dataset.index = cell.index;
+    const [kind, violated] = kindOf(cell);
+    const [glyph, text] = GLYPHS[kind];
+    td.className = `cell ${kind}`;
+    const link = (href, label, extra) => h("a", { href, ...extra }, label);
+    const explore = writeLink({ view: "run", subject: "spec", schedule: cell.config, at: 0 });
+    const odd = cell.as_expected === false ? h("span", { class: "odd", title: "not what refinement/expectations.toml says" }, " ‼") : null;
+    const where = `${cell.design} in ${cell.environment}`;
+    const unreached = cell.state === "done" ? cell.properties.filter((p) => p.verdict === "vacuous") : [];
+    fill(
+      td,
+      h("span", { class: "cell-glyph", "aria-hidden": "true" }, glyph),
+      violated.length
+        ? h(
+            "span",
+            { class: "cell-names" },
+            violated.map((p, n) => link(p.schedule ? runHref(p.schedule) : writeLink({ view: "find", config: cell.config, property: p.name }), p.short, { class: n ? "" : "first", title: `${p.name} violated after ${p.steps} steps`, "aria-label": `${where}: ${p.short} violated, open the counterexample` })),
+          )
+        : kind === "running" || kind === "waiting"
+          ? h("span", { class: "cell-names quiet" }, kind)
+          : h("span", { class: "cell-names" }, link(explore, kind, { class: "first", title: text, "aria-label": `${where}: ${kind}, open the explorer` })),
+      odd,
+      h("span", { class: "cell-states", title: unreached.length ? `never reached, so nothing is shown about: ${unreached.map((p) => p.short).join(", ")}` : "" }, cell.states ? `${count(cell.states)}${unreached.length ? ` · ∅${unreached.length}` : ""}` : "\u00a0"),
+    );
+  }
+
+  function walk(event) {
+    const links = [...table.querySelectorAll("a.first")];
+    if (!links.length) return;
+    const here = document.activeElement.closest?.("td");
+    if (!here) return links[0].focus();
+    const row = here.parentElement;
+    const column = [...row.children].indexOf(here);
+    const rows = [...row.parentElement.children];
+    const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    rows[rows.indexOf(row) + dy]?.children[column + dx]?.querySelector("a")?.focus();
+  }
+
+  function tell(p) {
+    const done = cells.filter((cell) => cell.state === "done").length;
+    if (done === cells.length && cells.length) {
+      const odd = cells.filter((cell) => cell.as_expected === false).length;
+      fill(progress, h("span", { class: "good-text" }, "✓ "), `All ${cells.length} cells are checked`, odd ? `, ${odd} not as written in refinement/expectations.toml.` : ", all as written in refinement/expectations.toml.");
+      return;
+    }
+    const share = p && p.fraction !== null && p.fraction !== undefined ? `, about ${Math.round(p.fraction * 100)} %` : "";
+    fill(
+      progress,
+      h("progress", { max: Math.max(cells.length, 1), value: done + ((p && p.fraction) || 0), "aria-label": "Cells checked" }),
+      ` ${done} of ${cells.length || "…"} cells`,
+      p ? h("span", { class: "quiet" }, ` · ${p.what}: ${count(p.states)} states, ${count(p.rate)}/s, depth ${p.depth}, ${Math.round(p.memory_bytes / (1 << 20))} MiB${share}`) : null,
+    );
+  }
+
+  stop = stream(
+    "matrix",
+    {},
+    {
+      snapshot: (m) => {
+        cells = m.cells;
+        skeleton();
+        tell(null);
+      },
+      cell: (cell) => {
+        const n = cells.findIndex((x) => x.index === cell.index);
+        if (n >= 0) cells[n] = cell;
+        drawCell(cell);
+        tell(null);
+      },
+      progress: tell,
+      done: () => {
+        tell(null);
+        say("the matrix is complete");
+      },
+      problem: (p) => fill(errors, problem(p)),
+    },
+    ["done", "problem"],
+  );
+
+  return { follow: () => {}, close: () => stop && stop() };
+}
+
+// Any other configuration.
+function form(about) {
+  const choose = (label, list, id, chosen) =>
+    h("label", {}, h("span", {}, label), h("select", { id }, list.map((x) => h("option", { value: x.name, selected: x.name === chosen, title: x.about || x.origin }, x.name))));
+  const config = () => {
+    const value = (id) => document.getElementById(id).value;
+    return { design: value("pick-design"), env: value("pick-env"), workload: value("pick-workload"), subject: value("pick-subject"), property: value("pick-property") };
+  };
+  const go = (view) => (event) => {
+    event.preventDefault();
+    location.hash = writeLink({ view, ...config() });
+  };
+  return h(
+    "section",
+    { class: "pick", "aria-labelledby": "pick-title" },
+    h("h2", { id: "pick-title" }, "Another configuration"),
+    h(
+      "form",
+      { onsubmit: go("find") },
+      choose("design", about.designs, "pick-design", "v2.6.37"),
+      choose("environment", about.environments, "pick-env", "split+thp"),
+      choose("workload", about.workloads, "pick-workload", "aging"),
+      choose("subject", [{ name: "spec", about: "the specification" }, { name: "impl", about: "the real code, beside the specification" }], "pick-subject", "spec"),
+      choose("property", about.properties.filter((p) => !p.on_graph), "pick-property", "no_deadlock"),
+      h("button", { class: "button main" }, "Find the shortest violation"),
+      h("button", { type: "button", class: "button", onclick: go("open") }, "Explore by hand"),
+    ),
+  );
+}
