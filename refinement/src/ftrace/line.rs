@@ -405,7 +405,7 @@ mod tests {
         assert_eq!(line.time.to_string(), "6.325123");
         assert_eq!(line.event, b"lock_contended");
         assert_eq!(line.args, b"000000008f53e1d7 ptlock_ptr(ptdesc)");
-        assert_eq!(line.column, 72);
+        assert_eq!(line.column, 68);
         let line = event(" kswapd0-38        2dNs4. 9174968us : irq_enable: caller=a parent=b");
         assert_eq!((line.cpu, line.shape), (2, Shape::Dump));
         assert_eq!(line.time.to_string(), "9174968us");
@@ -490,7 +490,7 @@ mod tests {
         };
         let whole = "              wl-64      [002] ...2.     6.325123: lock_contended: 8f ptlock_ptr(ptdesc)";
         assert_eq!(reason(&whole[..30]), (31, "the line ends before the flags"));
-        assert_eq!(reason(&whole[..32]), (33, "the line ends before the flags"));
+        assert_eq!(reason(&whole[..31]), (32, "the line ends before the flags"));
         assert_eq!(reason(&whole[..40]), (41, "the line ends before the time"));
         assert_eq!(reason(&whole[..47]), (48, "the line ends inside the time"));
         assert_eq!(
@@ -498,7 +498,7 @@ mod tests {
             (59, "the line ends before the `:` behind the event's name")
         );
         assert_eq!(
-            reason("  wl-64  [002] ...?2. ..: x: y").1,
+            reason("  wl-64  [002] ..?2. ..: x: y").1,
             "these are no flags (`d..1.` and the like)"
         );
         assert_eq!(

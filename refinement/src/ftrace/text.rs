@@ -27,7 +27,7 @@ pub fn report(report: &Report, rules: &[Rule], width: usize) -> String {
             text,
             "  {:<9}{}",
             rule.name(),
-            wrap(&format!("{says}{asked}"), width, 11)
+            wrap(&format!("{says}{asked}"), width - 11, 11)
         );
     }
     let verdict = match report.verdict(rules) {
@@ -54,7 +54,7 @@ pub fn report(report: &Report, rules: &[Rule], width: usize) -> String {
     text += &console(report, width);
     text += "\nWhat this trace cannot show:\n";
     for sentence in &report.cannot_show {
-        let _ = writeln!(text, "  - {}", wrap(sentence, width, 4));
+        let _ = writeln!(text, "  - {}", wrap(sentence, width - 4, 4));
     }
     text
 }
@@ -138,7 +138,10 @@ fn summary(report: &Report, rule: Rule) -> String {
             }
         }
         Rule::Order => match report.order.judged().count() {
-            0 => format!("ACYCLIC, {} edges", report.order.edges.len()),
+            0 => match report.order.edges.len() {
+                1 => "ACYCLIC, 1 edge".into(),
+                n => format!("ACYCLIC, {n} edges"),
+            },
             n => format!(
                 "CYCLIC, a deadlock is possible: {n} {}",
                 if n == 1 { "cycle" } else { "cycles" }
@@ -150,19 +153,27 @@ fn summary(report: &Report, rule: Rule) -> String {
             let partly: u64 = watched()
                 .map(|u| u.unanswered + u.out_of_sight + u.cut_off)
                 .sum();
+            let under = "under a page-table lock or pgd_lock";
             match (chains, partly) {
                 (0, 0) if !report.violated(Rule::Strict) => {
                     "no page-table lock and no pgd_lock is held across a remote flush".into()
                 }
-                (chains, 0) => format!(
-                    "VIOLATED by {chains} remote flushes under a page-table lock or pgd_lock"
+                (chains, 0) => format!("VIOLATED by {} {under}", flushes(chains)),
+                (0, partly) => format!(
+                    "VIOLATED by {} {under}, none of which is in the trace from lock to release",
+                    flushes(partly)
                 ),
                 (chains, partly) => format!(
-                    "VIOLATED by {chains} remote flushes under a page-table lock or pgd_lock, and {partly} of which a part is not in the trace"
+                    "VIOLATED by {} {under}, and {partly} of which a part is not in the trace",
+                    flushes(chains)
                 ),
             }
         }
     }
+}
+
+fn flushes(n: u64) -> String {
+    format!("{n} remote {}", if n == 1 { "flush" } else { "flushes" })
 }
 
 /// A hang: the sentence, the columns, and each context.

@@ -28,3 +28,8 @@ fn no_kept_trace_makes_the_reader_panic() {
 fn no_kept_schedule_makes_the_reader_panic() {
     each("schedule", targets::schedule);
 }
+
+#[test]
+fn no_kept_ftrace_makes_the_reader_panic() {
+    each("ftrace", targets::ftrace);
+}
