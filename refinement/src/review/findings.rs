@@ -122,7 +122,7 @@ pub struct Refined {
     pub violated: Vec<String>,
     /// Joint states.
     pub states: u64,
-    /// How often real code was run.
+    /// How often real code was run. Differs from run to run: threads may both be first.
     pub runs: u64,
     /// Steps that the protocol allows there and the code never took: program, statement, interrupt state, reason.
     pub missing: Vec<(String, String, String, Option<String>)>,
