@@ -15,7 +15,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rapidhash::fast::RandomState;
@@ -156,6 +156,7 @@ pub struct Automata {
     /// Histories that get points of their own.
     apart: Parted,
     parted: Mutex<Parted>,
+    has_parted: Arc<AtomicBool>,
     nondeterminism: Mutex<Option<Nondeterminism>>,
 }
 
@@ -179,6 +180,7 @@ impl Automata {
             merge: true,
             apart: Parted::default(),
             parted: Mutex::default(),
+            has_parted: Arc::default(),
             nondeterminism: Mutex::new(None),
         };
         // Number 0 stands for "nothing runs".
@@ -277,6 +279,11 @@ impl Automata {
             .or_insert_with(|| self.discover(&mut lock(&self.reached), at, answer))
     }
 
+    /// Whether anything has parted yet.
+    pub fn has_parted(&self) -> Arc<AtomicBool> {
+        self.has_parted.clone()
+    }
+
     fn add(
         &self,
         reached: &mut Vec<Reached>,
@@ -365,6 +372,7 @@ impl Automata {
                 // All prefixes: one of them is where it was taken for something else.
                 let prefixes = (1..history.len()).map(|n| (key.0, key.1, history[..n].into()));
                 lock(&self.parted).extend(prefixes);
+                self.has_parted.store(true, Relaxed);
             }
         }
     }

@@ -1,9 +1,11 @@
 //! What an exploration of the code came to.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
 use shootdown_spec::check::{CheckResult, judge};
-use shootdown_spec::search::{Hit, Options, search};
+use shootdown_spec::search::{Hit, Options, Progress, search};
 use shootdown_spec::trace::Trace;
 use shootdown_spec::verdict::{Counterexample, Verdict};
 
@@ -93,7 +95,7 @@ pub fn refine(refinement: &mut Refinement, options: &Options) -> RefineResult {
         let outcome = search(
             &*refinement,
             |r: &Refinement, s: &Joint| r.facts(s),
-            &options,
+            &until_parted(refinement, &options),
         );
         if refinement.code.code.parted().is_empty() {
             break outcome;
@@ -126,6 +128,32 @@ pub fn refine(refinement: &mut Refinement, options: &Options) -> RefineResult {
         points: refinement.code.code.points(),
         repeated,
         nondeterminism: refinement.code.code.nondeterminism(),
+    }
+}
+
+/// The same, but stopped when histories that were taken for one have parted: what would follow is void.
+///
+/// It is looked at between two levels, where nothing depends on how fast the threads are: which histories are kept
+/// apart in the end, and with it how many states there are, must not.
+fn until_parted(refinement: &Refinement, options: &Options) -> Options {
+    let parted = refinement.code.code.has_parted();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (outer, progress) = (options.cancel.clone(), options.progress.clone());
+    let (inner, level) = (stop.clone(), AtomicUsize::new(usize::MAX));
+    let told = move |at: &Progress| {
+        // The first call for a level comes before anything of it is expanded.
+        let begins = level.swap(at.depth, Relaxed) != at.depth;
+        if outer.load(Relaxed) || begins && parted.load(Relaxed) {
+            inner.store(true, Relaxed);
+        }
+        if let Some(progress) = &progress {
+            progress(at);
+        }
+    };
+    Options {
+        cancel: stop,
+        progress: Some(Arc::new(told)),
+        ..options.clone()
     }
 }
 
