@@ -3,7 +3,7 @@
 //! What every writer needs is here: [`flow`] resolves a program's control steps and finds what a
 //! step waits for, [`names`] gives variables, locks and labels the same names in every language,
 //! [`Exported`] collects what a model of one configuration must contain. How a language says it
-//! is one file per language: [`promela`].
+//! is one file per language: [`promela`], [`tla`].
 //!
 //! A writer says again, by hand, what each step means; it shares with the checker the programs,
 //! not the semantics. That is what makes the other checker's verdict a second opinion, and also
@@ -12,6 +12,7 @@
 pub mod flow;
 pub mod names;
 pub mod promela;
+pub mod tla;
 
 use crate::config::Config;
 use crate::design::PgdLock;

@@ -70,6 +70,28 @@ pub fn file(id: ProgramId) -> &'static str {
     }
 }
 
+macro_rules! sources {
+    ($($file:literal)*) => { &[$(($file, include_str!(concat!("path/", $file, ".rs")))),*] };
+}
+
+/// The files under `path/`, as they are written.
+const SOURCES: &[(&str, &str)] = sources!(
+    "flush_tlb_interrupt" "gup_fast" "lazy_tlb" "page_referenced_one" "pgd_alloc" "pgd_free"
+    "split_huge_page" "switch_mm" "try_to_unmap_one" "user_access" "vmalloc_fault"
+    "vmalloc_sync_all" "xen_pgd_pin" "zap_page_range"
+);
+
+/// What the file of a program opens with: kernel function and version, locks, differences.
+///
+/// # Panics
+/// For [`ProgramId::None`].
+pub fn header(id: ProgramId) -> impl Iterator<Item = &'static str> {
+    let named = |(name, _): &&(&str, &str)| *name == file(id);
+    let source = SOURCES.iter().find(named);
+    let lines = source.map_or("", |(_, text)| text).lines();
+    lines.map_while(|line| line.strip_prefix("//!").map(str::trim))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +104,7 @@ mod tests {
             let file = format!("src/path/{}.rs", file(program.id));
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
             assert!(path.exists(), "{}", path.display());
+            assert!(header(program.id).count() > 2, "{}", path.display());
         }
     }
 }
