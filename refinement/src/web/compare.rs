@@ -1,9 +1,11 @@
 //! One schedule on two sides: another design, or specification against real code.
 //!
-//! On another design the same actions are tried one by one; an action says whose turn it is, not what it does, so the
-//! runs part where another statement is executed, or where the step is not possible. Between specification and code a
-//! step is not a step: the code does in several operations what is one step of the protocol. There the other side is
-//! led along, CPU by CPU, until it has done as many of the protocol's steps.
+//! On another design the run is led along statement by statement ([`designs`]); the real code of another design does
+//! the same actions, as far as they are possible. Between specification and code a step is not a step: the code does
+//! in several operations what is one step of the protocol. There the other side is led along, CPU by CPU, until it has
+//! done as many of the protocol's steps.
+
+mod designs;
 
 use super::error::ApiError;
 use super::server::Server;
@@ -31,6 +33,7 @@ pub fn compare(
 ) -> Result<CompareView, ApiError> {
     let left = super::api::played(subject, schedule)?;
     let done = left.actions.len();
+    let mut parted = None;
     let (right, pairs) = match (with, subject) {
         ("spec", SubjectName::Spec) | ("impl", SubjectName::Impl) => {
             let pairs = (0..done).map(Some).collect();
@@ -38,7 +41,16 @@ pub fn compare(
         }
         ("spec", SubjectName::Impl) => protocol_of(&left)?,
         ("impl", SubjectName::Spec) => code_of(&left)?,
-        (name, _) => {
+        (name, SubjectName::Spec) => {
+            let other = on_design(schedule, name)?;
+            let subject = Subject::new(subject, other.config)
+                .map_err(|e| ApiError::senseless(e, "compare with another design"))?;
+            let mut right = Played::begin(subject, left.start);
+            let led = designs::lead(&left, &mut right);
+            parted = Some(designs::diverges(&left, &right, &led));
+            (right, led.pairs)
+        }
+        (name, SubjectName::Impl) => {
             let other = on_design(schedule, name)?;
             let right = super::api::played(subject, &other)?;
             let reached = right.actions.len();
@@ -54,7 +66,7 @@ pub fn compare(
     Ok(CompareView {
         schema: "shootdown/compare/1",
         with: with.to_string(),
-        diverges: diverges(&left, &right, &pairs),
+        diverges: parted.unwrap_or_else(|| diverges(&left, &right, &pairs)),
         left,
         right,
         pairs,

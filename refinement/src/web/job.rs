@@ -9,6 +9,7 @@ use shootdown_spec::search::{Options, Progress, ProgressFn};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 
 /// Most searches that run or wait.
@@ -56,6 +57,19 @@ pub struct Beside {
     pub cancel: Arc<AtomicBool>,
     /// Told how it is getting on.
     pub progress: ProgressFn,
+}
+
+/// Tells how a search is getting on, but not more often than anybody can read.
+pub fn seldom(tell: impl Fn(&Progress) + Send + Sync + 'static) -> ProgressFn {
+    const PAUSE: Duration = Duration::from_millis(100);
+    let last = Mutex::new(None::<Instant>);
+    Arc::new(move |progress: &Progress| {
+        let mut last = lock(&last);
+        if last.is_none_or(|at| at.elapsed() >= PAUSE) {
+            *last = Some(Instant::now());
+            tell(progress);
+        }
+    })
 }
 
 impl Beside {
@@ -177,7 +191,7 @@ async fn run<T: Clone + Send + Sync + 'static>(
     let beside = Beside {
         max_memory,
         cancel: job.cancel.clone(),
-        progress: Arc::new(move |p: &Progress| {
+        progress: seldom(move |p| {
             let view = ProgressView::new(&what, p, None);
             told.phase.send_replace(Phase::Running(view));
         }),

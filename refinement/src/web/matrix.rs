@@ -4,7 +4,7 @@
 //! check begins with the first browser that asks, waits between cells while nobody looks, and holds one cell's search
 //! at a time under the budget: a cell that does not fit is *incomplete* and says so.
 
-use super::job::Beside;
+use super::job::{Beside, seldom};
 use super::server::lock;
 use super::view::config::bare_schedule;
 use super::view::event::{
@@ -16,7 +16,6 @@ use shootdown_spec::check::{CheckResult, check};
 use shootdown_spec::config::Config;
 use shootdown_spec::model::Protocol;
 use shootdown_spec::schedule::schedule;
-use shootdown_spec::search::Progress;
 use shootdown_spec::verdict::Verdict;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -235,7 +234,7 @@ fn options(shared: &Arc<Shared>, cell: &Cell, budget: u64) -> shootdown_spec::se
     let beside = Beside {
         max_memory: budget,
         cancel: shared.cancel.clone(),
-        progress: Arc::new(move |p: &Progress| {
+        progress: seldom(move |p| {
             *lock(&told.progress) = Some(ProgressView::new(&what, p, Some(states)));
             told.tell();
         }),

@@ -9,7 +9,7 @@ const BUDGET: u64 = 4 << 20;
 #[test]
 fn whoever_explores_for_an_hour_uses_no_more_memory_than_was_set_aside() {
     let server = Server::start(&["--graph-memory", "4"]);
-    let programs = [
+    let programs = &[
         "vmalloc_sync_all",
         "vmalloc_fault",
         "pgd_alloc",

@@ -73,7 +73,7 @@ fn request(dice: &mut Dice, host: &str) -> Vec<u8> {
     if dice.below(20) == 0 {
         path = path.replace("%3B", ";").replace("%20", "%2");
     }
-    let method = *dice.pick(&[
+    let method = dice.pick(&[
         "GET", "GET", "GET", "GET", "GET", "GET", "HEAD", "POST", "BREW",
     ]);
     let host = match dice.below(12) {

@@ -18,7 +18,7 @@ use shootdown_refinement::relation::joint::{Joint, Refinement};
 use shootdown_spec::config::Config;
 use shootdown_spec::model::Protocol;
 use shootdown_spec::property::{Property, observe};
-use shootdown_spec::search::{Options, Outcome, search};
+use shootdown_spec::search::{Options, Outcome, Stop, search};
 use std::sync::Arc;
 
 /// What stands behind the `?`.
@@ -95,6 +95,9 @@ fn graph(subject: SubjectName, config: Config, beside: &Beside) -> Outcome {
 }
 
 fn keep(server: &Server, key: Key, outcome: Outcome) -> Result<FatesView, String> {
+    if outcome.stopped == Some(Stop::Cancelled) {
+        return Err("the search was ended: nobody watched it".to_string());
+    }
     let stopped = outcome.stopped.map(|s| s.to_string());
     let (deadlock, _) = Property::named("no_deadlock").expect("it is in the table");
     let fates = Fates::new(outcome, deadlock).ok_or("the search kept no graph: a bug")?;

@@ -41,6 +41,10 @@ pub struct DivergesView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DivergesKind {
+    /// The CPU holds or waits for other locks.
+    Locks,
+    /// Its interrupt flag is another.
+    Interrupts,
     /// The other side executes another statement.
     Statement,
     /// The other side cannot take the step.
