@@ -24,7 +24,7 @@ export function openCompare(place, context, link) {
   const verdict = h("div", { class: "verdict-line divergence-line", role: "status" });
   const titles = [h("h2", {}), h("h2", {})];
   const places = [h("div", { class: "lanes-place" }), h("div", { class: "lanes-place" })];
-  const ends = [h("div", { class: "verdict-line" }), h("div", { class: "verdict-line" })];
+  const ends = ["What is wrong in the run", "What is wrong on the other side"].map((label) => h("div", { class: "verdict-line", role: "region", "aria-label": label, tabindex: 0 }));
   const below = h("section", { class: "zone below", "aria-label": "Scrubber" });
   const errors = h("div", {});
   fill(
@@ -109,8 +109,7 @@ export function openCompare(place, context, link) {
   }
 
   function change(name) {
-    wanted = { ...wanted, with: name, at };
-    location.hash = writeLink({ ...wanted, view: "compare" });
+    location.hash = writeLink({ ...wanted, view: "compare", with: name, at });
   }
 
   function back() {
