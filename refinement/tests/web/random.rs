@@ -157,7 +157,8 @@ fn is_fair(request: &[u8], answer: &str) {
 
 #[test]
 fn ten_thousand_random_requests_neither_break_it_nor_leave_anything_behind() {
-    let server = Server::start(&[]);
+    // Kept graphs are no leak; the less of them, the more a leak shows.
+    let server = Server::start(&["--graph-memory", "8"]);
     let host = server.address.to_string();
     let round = |seed: usize, n: usize| {
         thread::scope(|scope| {
@@ -177,17 +178,15 @@ fn ten_thousand_random_requests_neither_break_it_nor_leave_anything_behind() {
         });
         server.idle();
     };
-    // What is allocated once is allocated.
-    round(0, REQUESTS / 5);
+    // What is allocated once is allocated after the first half; what leaks, leaks in the second half as well.
+    round(0, REQUESTS / 2);
     let before: Usage = server.usage();
-    round(7, REQUESTS);
+    round(7, REQUESTS / 2);
     let after = server.usage();
+    eprintln!("{before:?} {after:?} {}", server.status());
     assert!(after.threads <= before.threads + 4, "{before:?} {after:?}");
     assert!(after.files <= before.files + 8, "{before:?} {after:?}");
-    assert!(
-        after.resident <= before.resident + (96 << 20),
-        "{before:?} {after:?}"
-    );
+    assert!(after.resident <= before.resident + (48 << 20), "{before:?} {after:?}");
     let status = server.status();
     assert!(
         status["requests"].as_u64().expect("a number") > 8000,
