@@ -4,7 +4,7 @@
 import { getJson } from "./api.js";
 import { drawBar } from "./bar.js";
 import { prepare, sentencesAt } from "./document.js";
-import { fill, h } from "./dom.js";
+import { fill, h, sentence } from "./dom.js";
 import { setKeys, showKeys } from "./keys.js";
 import { createLanes } from "./lanes.js";
 import { runLink, writeLink } from "./link.js";
@@ -24,7 +24,7 @@ export function openCompare(place, context, link) {
   const verdict = h("div", { class: "verdict-line divergence-line", role: "status" });
   const titles = [h("h2", {}), h("h2", {})];
   const places = [h("div", { class: "lanes-place" }), h("div", { class: "lanes-place" })];
-  const ends = [h("div", { class: "verdict-line" }), h("div", { class: "verdict-line" })];
+  const ends = ["What is wrong in the run", "What is wrong on the other side"].map((label) => h("div", { class: "verdict-line", role: "region", "aria-label": label, tabindex: 0 }));
   const below = h("section", { class: "zone below", "aria-label": "Scrubber" });
   const errors = h("div", {});
   fill(
@@ -41,23 +41,27 @@ export function openCompare(place, context, link) {
     compact: true,
     label: n ? "Lanes of the other side" : "Lanes of the run",
     onpick: (row) => go(n ? leftOf(row) : row),
-    divergence: () => both && both.diverges && { row: n ? rightRow(both.diverges.step - 1) + 1 : both.diverges.step, text: n ? "▲ they part here" : "▼ they part here" },
+    divergence: () => both && both.diverges && { row: n ? partingRow(both.diverges.step) : both.diverges.step, text: n ? "▲ they part here" : "▼ they part here" },
   });
   const lanes = places.map((p, n) => createLanes(p, options(n)));
   const scrubber = createScrubber(below, { onpick: go });
 
-  // The row of the right picture that belongs to a row of the left one: the last step it shares.
+  // `pairs` has, by step of the left run and both counted from 0, the step of the right one that is
+  // it. The row of the right picture that belongs to a row of the left one: the last step it shares.
   function rightRow(row) {
-    for (let i = row; i > 0; i--) {
-      const pair = both.pairs[i - 1];
-      if (pair !== null && pair !== undefined) return pair;
-    }
-    return 0;
+    const pair = both.pairs.slice(0, row).findLast((p) => p !== null && p !== undefined);
+    return pair === undefined ? 0 : pair + 1;
   }
 
   function leftOf(row) {
-    const n = both.pairs.findIndex((pair) => pair !== null && pair >= row);
+    const n = both.pairs.findIndex((pair) => pair !== null && pair + 1 >= row);
     return n < 0 ? both.pairs.length : n + 1;
+  }
+
+  // The right step that stands where the left run parts from it.
+  function partingRow(step) {
+    const pair = both.pairs[step - 1];
+    return pair === null || pair === undefined ? rightRow(step - 1) + 1 : pair + 1;
   }
 
   function sideTitle(run) {
@@ -105,8 +109,7 @@ export function openCompare(place, context, link) {
   }
 
   function change(name) {
-    wanted = { ...wanted, with: name, at };
-    location.hash = writeLink({ ...wanted, view: "compare" });
+    location.hash = writeLink({ ...wanted, view: "compare", with: name, at });
   }
 
   function back() {
@@ -130,7 +133,7 @@ export function openCompare(place, context, link) {
         "p",
         { class: "sentence" },
         d
-          ? [h("strong", {}, `They part at step ${d.step}. `), d.sentence, d.guard && d.kind === "refused" && !d.sentence.includes(d.guard) ? [" The guard that is false: ", h("span", { class: "mono" }, d.guard), "."] : null, d.refused && d.refused !== d.step ? ` Step ${d.refused} is not possible there.` : null]
+          ? [h("strong", {}, `They part at step ${d.step}. `), sentence(d.sentence), d.guard && d.kind === "refused" && !d.sentence.includes(d.guard) ? [" The guard that is false: ", h("span", { class: "mono" }, d.guard), "."] : null, d.refused && d.refused !== d.step ? ` Step ${d.refused} is not possible there.` : null]
           : [h("span", { class: "good-text" }, "✓ "), `They do not part: all ${both.left.steps.length} steps are the same on both sides.`],
         " ",
         d && h("button", { type: "button", class: "plain", onclick: () => go(d.step) }, "Go there"),

@@ -29,7 +29,9 @@ export function prepare(run) {
   return run;
 }
 
-// The sentences about what is wrong in a state.
+// The sentences about what is wrong in a state, what hangs first.
 export function sentencesAt(run, at) {
-  return (run.violations || []).filter((v) => v.state <= at && at <= v.until);
+  const here = (run.violations || []).filter((v) => v.state <= at && at <= v.until);
+  const rank = (v) => ["no_deadlock", "no_lock_cycle"].indexOf(v.property);
+  return here.sort((a, b) => (rank(b) >= 0) - (rank(a) >= 0) || rank(a) - rank(b));
 }

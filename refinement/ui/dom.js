@@ -69,6 +69,11 @@ export function wrapText(text, chars, lines) {
   return out;
 }
 
+// A sentence of the server, with what it puts in backticks as code.
+export function sentence(text) {
+  return String(text).split("`").map((part, n) => (n % 2 ? h("code", {}, part) : part));
+}
+
 // Tells a screen reader what just happened.
 export function say(text) {
   const place = document.getElementById("say");

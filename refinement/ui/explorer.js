@@ -41,7 +41,7 @@ export function openExplorer(place, context, link, embedded) {
   const choicesPlace = h("div", {});
   const branchesPlace = h("div", {});
   const lanesPlace = h("div", { class: "lanes-place" });
-  const verdictLine = h("div", { class: "verdict-line", role: "status" });
+  const verdictLine = h("div", { class: "verdict-line", role: "region", "aria-label": "What is wrong at this step", "aria-live": "polite", tabindex: 0 });
   const errors = h("div", {});
   const search = h("input", { type: "search", id: "search", placeholder: "search steps: cpu1 ptl", "aria-label": "Search the run by CPU, lock or label" });
   const found = h("span", { class: "found quiet" });

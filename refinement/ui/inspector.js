@@ -53,7 +53,7 @@ export function createInspector(place, options) {
     if (tab === "state") {
       if (panel.firstChild !== stateTab.root) fill(panel, stateTab.root);
       stateTab.show(run, at);
-    } else if (tab === "waits") fill(panel, drawWaits(state.wait_for), standing(state));
+    } else if (tab === "waits") fill(panel, drawWaits(state.wait_for, state.cpus), standing(state));
     else if (tab === "columns") columns();
     else if (tab === "properties") fill(panel, properties());
     else source();

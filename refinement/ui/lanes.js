@@ -100,8 +100,9 @@ export function createLanes(place, options) {
     const room = Math.floor((full - 10) / SMALL);
     const label = text && [text].flat().find((t) => t.length <= room);
     if (label) {
-      // The label stays in sight on long bars: one every twelve rows.
-      for (let row = from; row <= to; row += 12) {
+      // The label stays in sight on long bars: one every twelve rows of those that are drawn.
+      const skip = Math.max(0, Math.floor((drawn[0] - from) / 12)) * 12;
+      for (let row = from + skip; row <= Math.min(to, drawn[1]); row += 12) {
         const ly = Math.max(y, top(row) + 2) + 6;
         if (row !== from && bottom(to) - ly < label.length * SMALL + 10) break;
         group.append(s("text", { class: `bartext ${paint ? "onstripes" : "onbar"}`, transform: `translate(${x + width / 2 - 3.4} ${ly}) rotate(90)` }, label));

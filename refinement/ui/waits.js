@@ -37,7 +37,8 @@ function order(graph) {
   return names;
 }
 
-export function drawWaits(told) {
+// `cpus` are those of the state: a CPU that takes no interrupts says so in its node.
+export function drawWaits(told, cpus) {
   if (!told || !told.edges.length) {
     return h("p", { class: "empty" }, "Nobody waits for anybody in this state.");
   }
@@ -77,7 +78,7 @@ export function drawWaits(told) {
       const d = Math.hypot(x - fromX, y - fromY) || 1;
       return [x - ((x - fromX) / d) * r, y - ((y - fromY) / d) * r];
     };
-    const reach = (name) => (/^CPU/.test(name) ? 22 : 30);
+    const reach = (name) => (/^CPU/.test(name) ? 26 : 30);
     const [ax, ay] = inset(cx, cy, x1, y1, reach(edge.from));
     const [bx, by] = inset(cx, cy, x2, y2, reach(edge.to) + 4);
     svg.append(s("path", { d: `M${ax} ${ay}Q${cx} ${cy} ${bx} ${by}`, class: cycle ? "edge cycle" : "edge", "marker-end": `url(#${id}-${cycle ? "cycle" : "plain"})` }));
@@ -91,7 +92,8 @@ export function drawWaits(told) {
   }
   for (const [name, [x, y]] of place) {
     const cycle = graph.ring.includes(name);
-    const lines = name.replace(".", ". ").split(" ");
+    const cpu = cpus.find((c) => name === c.name);
+    const lines = /^CPU/.test(name) ? [name, cpu && !cpu.irqs_on && "IF=0"].filter(Boolean) : name.replace(".", ". ").split(" ");
     const wide = Math.max(...lines.map((l) => l.length)) * 6.6 + 22;
     const tall = 16 + lines.length * 13;
     svg.append(

@@ -16,14 +16,16 @@ mod record;
 mod standing;
 mod svg;
 mod violation;
+mod waits;
 
 use crate::model::Protocol;
 use crate::property::Property;
 use crate::schedule::schedule;
 use crate::state::State;
 use crate::trace::Trace;
-pub use record::{StepRecord, steps};
+pub use record::{Elsewhere, StepRecord, steps};
 pub use svg::svg;
+pub use waits::{WaitGraph, wait, wait_graph};
 
 /// How [`text`] writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +109,19 @@ pub fn text(
     let line = schedule(&protocol.config, trace);
     page.out.push_str(&format!("  shootdown replay '{line}'\n"));
     page.out
+}
+
+/// What is wrong in the state that a run ends in: a title and a sentence. `None` if that state does not violate the
+/// property, or if the run is not possible.
+pub fn explain(protocol: &Protocol, trace: &Trace, property: &str) -> Option<(String, String)> {
+    let (_, property) = Property::named(property)?;
+    let run = Run {
+        protocol,
+        trace,
+        states: trace.states(protocol).ok()?,
+        property: Some(property),
+    };
+    violation::sentence(&run)
 }
 
 /// The states of a run as far as it is possible, and why it is not further.

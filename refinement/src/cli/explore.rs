@@ -4,12 +4,14 @@ use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output;
 use super::subject::Subject;
-use crate::web;
+use crate::web::{self, Settings, SubjectName};
 use clap::ValueEnum;
-use shootdown_spec::model::Protocol;
 use std::net::SocketAddr;
 
 const DEFAULT_BIND: &str = "127.0.0.1:3000";
+
+/// Default of `--graph-memory`.
+const GRAPH_MEMORY: u32 = 512;
 
 /// What is explored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -17,7 +19,12 @@ pub enum Of {
     /// The specification.
     #[default]
     Spec,
+    /// The real code, beside the specification
+    Impl,
 }
+
+/// Most bytes that a search of the page may hold.
+const SEARCH_BUDGET: u64 = 2 << 30;
 
 /// Arguments of `explore`.
 #[derive(Debug, clap::Args)]
@@ -31,6 +38,9 @@ pub struct Args {
     /// Stop after this many seconds instead of on Ctrl-C
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<u64>,
+    /// Most memory in which explored graphs are kept, to say what can still be avoided
+    #[arg(long, value_name = "MIB", default_value_t = GRAPH_MEMORY)]
+    graph_memory: u32,
     #[command(flatten)]
     config: Subject,
 }
@@ -53,6 +63,7 @@ impl Args {
             bind: DEFAULT_BIND.parse().expect("a constant"),
             subject: Of::Spec,
             seconds: None,
+            graph_memory: GRAPH_MEMORY,
             config: Subject::default(),
         }
     }
@@ -60,9 +71,15 @@ impl Args {
 
 /// Serves until Ctrl-C.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
-    let Of::Spec = args.subject;
     let config = args.config.config("v2.6.37", "aging")?;
-    let protocol = Protocol::new(config);
+    let subject = match args.subject {
+        Of::Spec => SubjectName::Spec,
+        Of::Impl => {
+            // Says now what the page would say later.
+            super::refine::refinement(config.clone())?;
+            SubjectName::Impl
+        }
+    };
     let stop = output::cancel_on_ctrl_c()?;
     if let Some(seconds) = args.seconds {
         let stop = stop.clone();
@@ -71,12 +88,18 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
         });
     }
-    let about = super::check::header(&protocol.config);
-    web::serve(protocol, args.bind, stop, |address| {
+    let about = super::check::header(&config);
+    let settings = Settings {
+        config,
+        subject,
+        graph_budget: u64::from(args.graph_memory) << 20,
+        search_budget: SEARCH_BUDGET,
+    };
+    web::serve(settings, args.bind, &stop, |address| {
         let text = format!(
             "exploring {about}\n  http://{address}/\n\n\
-             Under Properties, the link behind `no_deadlock` leads to the shortest deadlock: follow the\n\
-             path of actions with the arrow keys. Ctrl-C stops the server.\n"
+             The page has the verdict of every design in every environment and opens the shortest run of each\n\
+             violation; `deadlock of 2011` there is one click away. Ctrl-C stops the server.\n"
         );
         // Nobody may be listening to stdout; the page is there all the same.
         let _ = output::print(text);

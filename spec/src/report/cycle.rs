@@ -146,7 +146,8 @@ fn withholds(state: &State, edge: &Edge) -> Option<String> {
     }
 }
 
-fn waits(state: &State, edge: &Edge) -> String {
+/// What the context at the beginning of an edge waits for.
+pub(super) fn waits(state: &State, edge: &Edge) -> String {
     match edge.why {
         Why::Lock(lock) => format!("spins for {lock}, held by {}", holder(edge.from, edge.on)),
         Why::QueuedBehind(lock) => format!("spins for {lock}, queued behind {}", edge.on),

@@ -37,6 +37,18 @@ pub struct StepRecord {
     pub matters: bool,
     /// The action, as it can be replayed.
     pub action: Action,
+    /// What it meant to other CPUs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Elsewhere>,
+}
+
+/// What a step meant to another CPU: a lock granted, an IPI sent, an acknowledgement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Elsewhere {
+    /// The other CPU.
+    pub cpu: u8,
+    /// What it gets.
+    pub note: String,
 }
 
 /// Every step of a run.
@@ -87,6 +99,11 @@ pub fn steps(
             waits: super::cycle::wait(&protocol.config, after, top),
             matters: event.matters,
             action: event.action,
+            elsewhere: event
+                .elsewhere
+                .into_iter()
+                .map(|(cpu, note)| Elsewhere { cpu: cpu.0, note })
+                .collect(),
         }
     });
     Ok(records.collect())

@@ -55,16 +55,23 @@ const EXPLAIN: &[(&str, &str, Explain)] = &[
 
 /// A title and a sentence about the property that is violated; without one, about a deadlock.
 pub(super) fn explain(run: &Run<'_>) -> Option<(String, String)> {
+    match (sentence(run), run.property) {
+        (None, Some(property)) => Some((
+            "NOT VIOLATED".to_string(),
+            format!(
+                "the last state of this run does not violate {}.",
+                property.name
+            ),
+        )),
+        (found, _) => found,
+    }
+}
+
+/// The same, `None` if nothing is violated.
+pub(super) fn sentence(run: &Run<'_>) -> Option<(String, String)> {
     let name = run.property.map_or("no_deadlock", |p| p.name);
     let (_, title, explain) = EXPLAIN.iter().find(|e| e.0 == name)?;
-    match explain(run) {
-        Some(sentence) => Some((title.to_string(), sentence)),
-        None if run.property.is_some() => Some((
-            "NOT VIOLATED".to_string(),
-            format!("the last state of this run does not violate {name}."),
-        )),
-        None => None,
-    }
+    Some((title.to_string(), explain(run)?))
 }
 
 /// Every context of the last state with the step it is about to execute.

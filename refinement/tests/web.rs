@@ -1,0 +1,13 @@
+//! The server behind the page, over real HTTP: what it answers, to whom, and what it withstands.
+
+mod web {
+    mod compare;
+    mod export;
+    mod garbage;
+    mod hour;
+    mod page;
+    mod random;
+    mod run;
+    mod server;
+    mod streams;
+}
