@@ -130,6 +130,7 @@ fn standing(cell: Option<&Cell>) -> Entry {
 
 fn size(findings: &Findings) -> String {
     let cells = findings.distinct();
+    let run = cells.iter().filter(|c| c.outcome.is_some()).count();
     let states: u64 = cells.iter().map(|c| c.states()).sum();
     let outcomes = || cells.iter().filter_map(|c| c.outcome.as_ref());
     let transitions: u64 = outcomes().map(|o| o.states.generated).sum();
@@ -138,7 +139,7 @@ fn size(findings: &Findings) -> String {
     format!(
         "With the cells of the claims this run explored {}: {} states, {} transitions, none farther than {} steps from \
          its start; {} verdicts. Cells that did not come out as `refinement/expectations.toml` says: {}.",
-        plural(cells.len(), "configuration"),
+        plural(run, "configuration"),
         count(states),
         count(transitions),
         count(deepest),
