@@ -11,6 +11,7 @@ mod cli {
     mod matrix;
     mod mutants;
     mod prove;
+    mod refine;
     mod replay;
     mod second_opinion;
     mod usage;
