@@ -52,10 +52,10 @@ pub struct Args {
     /// With --matrix: leave out cells whose protocol has more states than this
     #[arg(long, value_name = "N", requires = "matrix", default_value_t = u64::MAX, hide_default_value = true)]
     up_to: u64,
-    /// With --matrix: write the table into docs/refinement.md of the tree at DIR
+    /// With --matrix: write the table into docs/refinement.md of the tree at DIR. On one thread, whatever --threads says
     #[arg(long, value_name = "DIR", requires = "matrix")]
     docs: Option<PathBuf>,
-    /// With --matrix: fail if a row of docs/refinement.md of the tree at DIR is not what came out
+    /// With --matrix: fail if a row of docs/refinement.md of the tree at DIR is not what came out. On one thread too
     #[arg(long, value_name = "DIR", requires = "matrix", conflicts_with = "docs")]
     check_docs: Option<PathBuf>,
     /// Give every operation of the code a scheduling point of its own

@@ -20,6 +20,7 @@ use shootdown_spec::search::Options;
 use shootdown_spec::verdict::Verdict;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -44,7 +45,12 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             cells.len()
         )));
     }
-    let options = args.bounds.options(output::cancel_on_ctrl_c()?)?;
+    let mut options = args.bounds.options(output::cancel_on_ctrl_c()?)?;
+    if args.docs.is_some() || args.check_docs.is_some() {
+        // On several threads the code is discovered in one order or another, other points are taken for one, and now
+        // and then there are a handful of states more or less.
+        options.threads = NonZeroUsize::MIN;
+    }
     let progress = ProgressLine::new("refine");
     let mut rows = Vec::new();
     for (i, cell) in wanted.iter().enumerate() {
