@@ -11,6 +11,7 @@ mod cli {
     mod matrix;
     mod mutants;
     mod prove;
+    mod refine;
     mod replay;
     mod report;
     mod second_opinion;

@@ -9,7 +9,7 @@ use shootdown_impl::machine::Machine;
 use shootdown_impl::operation::{Code, Operation};
 use shootdown_refinement::map;
 use shootdown_refinement::relation::bounded::{Bounded, Within};
-use shootdown_refinement::relation::coverage;
+use shootdown_refinement::relation::coverage::{self, Irqs};
 use shootdown_refinement::relation::joint::{MISFIT_BIT, Refinement};
 use shootdown_refinement::relation::outcome::{RefineResult, refine};
 use shootdown_refinement::relation::random;
@@ -18,6 +18,7 @@ use shootdown_spec::config::Config;
 use shootdown_spec::design::{DESIGNS, Design};
 use shootdown_spec::environment::Environment;
 use shootdown_spec::model::Protocol;
+use shootdown_spec::program::ProgramId;
 use shootdown_spec::property::PROPERTIES;
 use shootdown_spec::search::{Options, search};
 use shootdown_spec::variant::VariantSet;
@@ -203,6 +204,27 @@ fn the_protocol_allows_nothing_that_the_code_never_does() {
             "{design} {env}: {missing:#?}"
         );
     }
+}
+
+#[test]
+fn steps_that_were_never_taken_are_holes_in_the_interrupt_state_they_were_missed_in() {
+    // Cut off after the shortest runs: what comes late in a program was not taken, what comes first was.
+    let mut refinement = refinement(config("tracked", "split", "everything"));
+    let few = Options {
+        max_states: Some(1000),
+        ..Options::threads(1)
+    };
+    assert_eq!(refine(&mut refinement, &few).refines(), Verdict::Incomplete);
+    let missing = coverage::missing(&refinement);
+    let hole = |program, irqs| {
+        missing
+            .iter()
+            .any(|m| m.program == program && m.place.irqs == irqs && m.reason.is_none())
+    };
+    // No IPI was handled to its end; every operation was begun.
+    assert!(hole(ProgramId::FlushTlbInterrupt, Irqs::In), "{missing:#?}");
+    let begun = |m: &coverage::Missing| m.place.irqs != Irqs::On || m.place.pc > 0;
+    assert!(missing.iter().all(begun), "{missing:#?}");
 }
 
 #[test]

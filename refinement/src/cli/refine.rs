@@ -15,13 +15,14 @@ use super::subject::Subject;
 use serde::Serialize;
 use shootdown_refinement::map;
 use shootdown_refinement::relation::bounded::{Bounded, Within};
-use shootdown_refinement::relation::coverage::{self, Missing};
+use shootdown_refinement::relation::coverage::{self, Irqs, Missing, Place};
 use shootdown_refinement::relation::joint::{
     MISFIT_BIT, NOTICED_BIT, Refinement, STUCK_DIFFERS_BIT,
 };
 use shootdown_refinement::relation::outcome::{RefineResult, RelationResult, refine};
 use shootdown_refinement::relation::random;
 use shootdown_spec::config::Config;
+use shootdown_spec::program::ProgramId;
 use shootdown_spec::property::PROPERTIES;
 use shootdown_spec::report::{self, TextOptions};
 use shootdown_spec::schedule::schedule;
@@ -42,13 +43,21 @@ pub struct Args {
     /// Every cell of the matrix that has no deviation: do `check` and `refine` agree?
     #[arg(long, conflicts_with_all = ["preemptions", "random", "coverage"])]
     matrix: bool,
+    /// With --matrix: only cells whose command has this in it, such as `--env irq-free`; may be repeated
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "matrix",
+        allow_hyphen_values = true
+    )]
+    only: Vec<String>,
     /// With --matrix: leave out cells whose protocol has more states than this
     #[arg(long, value_name = "N", requires = "matrix", default_value_t = u64::MAX, hide_default_value = true)]
     up_to: u64,
-    /// With --matrix: write the table into docs/refinement.md of the tree at DIR
+    /// With --matrix: write the table into docs/refinement.md of the tree at DIR. On one thread, whatever --threads says
     #[arg(long, value_name = "DIR", requires = "matrix")]
     docs: Option<PathBuf>,
-    /// With --matrix: fail if a row of docs/refinement.md of the tree at DIR is not what came out
+    /// With --matrix: fail if a row of docs/refinement.md of the tree at DIR is not what came out. On one thread too
     #[arg(long, value_name = "DIR", requires = "matrix", conflicts_with = "docs")]
     check_docs: Option<PathBuf>,
     /// Give every operation of the code a scheduling point of its own
@@ -63,7 +72,8 @@ pub struct Args {
     /// How many random runs
     #[arg(long, value_name = "N", requires = "random", default_value_t = 10_000)]
     runs: u64,
-    /// List the steps the protocol allows and the code never took
+    /// Count the steps that the code took (--verbose lists them); fail if the protocol allows one that it never took and
+    /// no reason is given
     #[arg(long, conflicts_with_all = ["preemptions", "random"])]
     coverage: bool,
     /// Show every step, and every property's witnesses
@@ -163,12 +173,23 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     }
     let result = refine(&mut refinement, &options);
     progress.finish();
+    let missing = args.coverage.then(|| coverage::missing(&refinement));
     match args.format {
         Format::Json => output::print_json(&json(&refinement, &result))?,
-        Format::Text => output::print(text(args, &refinement, &result)?)?,
+        Format::Text => {
+            let mut text = text(args, &refinement, &result)?;
+            if let Some(missing) = &missing {
+                text += &coverage_text(args, &refinement, missing);
+            }
+            output::print(text)?;
+        }
     }
     args.ci.write(|| cases::report(&refinement, &result))?;
-    Ok(exit_code(&result))
+    let hole = missing.is_some_and(|all| all.iter().any(|m| m.reason.is_none()));
+    Ok(match exit_code(&result) {
+        ExitCode::AsPromised if hole => ExitCode::NotAsExpected,
+        code => code,
+    })
 }
 
 /// Everything that a run must not show.
@@ -301,10 +322,6 @@ fn text(args: &Args, refinement: &Refinement, result: &RefineResult) -> Result<S
         );
         text += &run_text(args, refinement, &run.trace, Some(property.name));
     }
-    if args.coverage {
-        let missing = coverage::missing(refinement);
-        text += &coverage_text(&missing);
-    }
     if let Some(stopped) = result.check.stopped {
         let _ = writeln!(
             text,
@@ -363,20 +380,39 @@ pub fn run_text(
     text
 }
 
-fn coverage_text(missing: &[Missing]) -> String {
-    let mut text = format!(
-        "\nsteps that the protocol allows here and the code never took: {}\n",
+fn coverage_text(args: &Args, refinement: &Refinement, missing: &[Missing]) -> String {
+    let line = |program: ProgramId, place: Place, more: &str| {
+        let source = refinement.config().program(program).line(place.pc).source;
+        let line = format!(
+            "  {:<24} {source:<44} {:<16} {more}",
+            program.name(),
+            place.irqs
+        );
+        format!("{}\n", line.trim_end())
+    };
+    let taken: Vec<_> = refinement.coverage.taken().collect();
+    let hidden: Vec<_> = refinement.coverage.hidden().collect();
+    let mut text = "\nsteps of the protocol that the code took".to_string();
+    for irqs in Irqs::ALL {
+        let count = taken.iter().filter(|place| place.irqs == irqs).count();
+        let _ = write!(text, ", {irqs}: {count}");
+    }
+    let _ = writeln!(text, "; without an event of their own: {}", hidden.len());
+    if args.verbose {
+        for place in &taken {
+            text += &line(place.program, *place, "");
+        }
+        for place in &hidden {
+            text += &line(place.program, *place, "without an event");
+        }
+    }
+    let _ = writeln!(
+        text,
+        "steps that the protocol allows here and the code never took: {}",
         missing.len()
     );
     for m in missing {
-        let _ = writeln!(
-            text,
-            "  {:<24} {:<44} {:<16} {}",
-            m.program.name(),
-            m.source,
-            m.place.irqs,
-            m.reason.unwrap_or("UNEXPLAINED")
-        );
+        text += &line(m.program, m.place, m.reason.unwrap_or("UNEXPLAINED"));
     }
     text
 }

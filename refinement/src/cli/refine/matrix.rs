@@ -1,4 +1,9 @@
 //! `refine --matrix`: do the protocol's verdicts and the code's agree, cell by cell?
+//!
+//! A run of part of the cells writes, or compares, only their rows of the page. What a row says without any exploration
+//! of the code (that the cell is there, its verdicts, the protocol's states) is compared for all of them.
+
+mod grid;
 
 use super::Args;
 use crate::cli::error::CliError;
@@ -10,10 +15,13 @@ use crate::expectation::{Cell, Expectations};
 use shootdown_refinement::ci::{Case, Finding, Outcome, Place, Report, Severity};
 use shootdown_refinement::relation::coverage::{self, Missing};
 use shootdown_refinement::relation::outcome::{RefineResult, refine};
+use shootdown_spec::check::check;
+use shootdown_spec::model::Protocol;
 use shootdown_spec::search::Options;
 use shootdown_spec::verdict::Verdict;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -31,8 +39,19 @@ struct Row {
 /// Explores the cells; any difference, misfit or unexplained hole is exit code 1, a cut-off cell 3.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let cells = cells();
-    let (wanted, left_out): (Vec<_>, Vec<_>) = cells.iter().partition(|c| c.states <= args.up_to);
-    let options = args.bounds.options(output::cancel_on_ctrl_c()?)?;
+    let wanted: Vec<_> = cells.iter().filter(|cell| args.wants(cell)).collect();
+    if wanted.is_empty() {
+        return Err(CliError::Refine(format!(
+            "none of the {} cells is one of those: docs/refinement.md lists them",
+            cells.len()
+        )));
+    }
+    let mut options = args.bounds.options(output::cancel_on_ctrl_c()?)?;
+    if args.docs.is_some() || args.check_docs.is_some() {
+        // On several threads the code is discovered in one order or another, other points are taken for one, and now
+        // and then there are a handful of states more or less.
+        options.threads = NonZeroUsize::MIN;
+    }
     let progress = ProgressLine::new("refine");
     let mut rows = Vec::new();
     for (i, cell) in wanted.iter().enumerate() {
@@ -48,8 +67,9 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         rows.push(Row::explore((*cell).clone(), &options)?);
     }
     progress.finish();
-    output::print(table(&rows))?;
-    output::print(summary(&rows, left_out.len(), wanted.len() - rows.len()))?;
+    output::print(rows.iter().map(Row::told).collect::<String>())?;
+    let (left_out, not_run) = (cells.len() - wanted.len(), wanted.len() - rows.len());
+    output::print(summary(&rows, left_out, not_run))?;
     args.ci.write(|| report(&rows))?;
     let mut code = rows
         .iter()
@@ -60,17 +80,25 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         code = code.max(ExitCode::Incomplete);
     }
     if let Some(root) = &args.docs {
-        write_docs(&root.join("docs/refinement.md"), &rows)?;
+        write_docs(&root.join("docs/refinement.md"), &cells, &rows)?;
     }
     if let Some(root) = &args.check_docs
         && code == ExitCode::AsPromised
     {
-        code = check_docs(&root.join("docs/refinement.md"), &rows)?;
+        code = check_docs(&root.join("docs/refinement.md"), &cells, &rows)?;
     }
     Ok(code)
 }
 
-/// Every cell of the matrix without deviation, once.
+impl Args {
+    fn wants(&self, cell: &Cell) -> bool {
+        let command = cell.command();
+        let named = self.only.is_empty() || self.only.iter().any(|text| command.contains(text));
+        named && cell.states <= self.up_to
+    }
+}
+
+/// Every cell of the matrix without deviation, once, and those beyond it.
 fn cells() -> Vec<Cell> {
     let expectations = Expectations::load();
     let mut seen = BTreeSet::new();
@@ -79,24 +107,39 @@ fn cells() -> Vec<Cell> {
         .into_iter()
         .filter(|cell| cell.variants.is_empty() && seen.insert(cell.command()))
         .cloned()
+        .chain(grid::cells())
         .collect()
 }
 
 impl Row {
-    fn explore(cell: Cell, options: &Options) -> Result<Row, CliError> {
-        let mut refinement = super::refinement(cell.config()?)?;
+    fn explore(mut cell: Cell, options: &Options) -> Result<Row, CliError> {
+        let config = cell.config()?;
+        let mut differs = Vec::new();
+        if grid::cells().any(|beyond| beyond == cell) {
+            let protocol = check(&Protocol::new(config.clone()), options);
+            let (expected, states) = (cell.states, protocol.states.unique);
+            if states != expected && protocol.complete {
+                differs.push(format!(
+                    "the protocol has {states} states, expected {expected}"
+                ));
+            }
+            let vacuous = protocol
+                .properties
+                .iter()
+                .filter(|p| p.verdict == Verdict::Vacuous);
+            cell.vacuous = vacuous.map(|p| p.name.to_string()).collect();
+        }
+        let mut refinement = super::refinement(config)?;
         let result = refine(&mut refinement, options);
         let properties = result.check.properties.iter();
-        let differs = properties
-            .filter(|p| p.verdict != cell.expected(p.name))
-            .map(|p| {
-                let expected = cell.expected(p.name);
-                format!(
-                    "{}: {} in the code, {expected} in the protocol",
-                    p.name, p.verdict
-                )
-            })
-            .collect();
+        let other = properties.filter(|p| p.verdict != cell.expected(p.name));
+        differs.extend(other.map(|p| {
+            let expected = cell.expected(p.name);
+            format!(
+                "{}: {} in the code, {expected} in the protocol",
+                p.name, p.verdict
+            )
+        }));
         let missing = coverage::missing(&refinement);
         Ok(Row {
             cell,
@@ -104,6 +147,11 @@ impl Row {
             differs,
             missing,
         })
+    }
+
+    /// Is it this cell's?
+    fn is_of(&self, cell: &Cell) -> bool {
+        self.cell.command() == cell.command()
     }
 
     fn exit_code(&self) -> ExitCode {
@@ -115,24 +163,35 @@ impl Row {
         }
     }
 
-    fn line(&self) -> String {
-        let violated: Vec<_> = self.cell.violated.iter().map(|v| short_name(v)).collect();
-        let command = self.cell.command();
-        let command = command
-            .split_once("check ")
-            .map_or(&*command, |(_, rest)| rest);
+    /// For people: how large it was, and what came out.
+    fn told(&self) -> String {
+        let check = &self.result.check;
         format!(
-            "| `{command}` | {} | {} | {} | {} | {} |\n",
-            if violated.is_empty() {
-                "holds".to_string()
-            } else {
-                violated.join(" ")
-            },
-            if self.differs.is_empty() {
-                "agrees"
-            } else {
-                "**DIFFERS**"
-            },
+            "{}\n  refines: {}, {}; {} states, {} transitions, real code run {} times, {:.1} s\n",
+            flags(&self.cell),
+            self.result.refines(),
+            self.agreement(),
+            output::count(check.states.unique),
+            output::count(check.states.generated),
+            output::count(self.result.runs),
+            check.elapsed.as_secs_f64(),
+        )
+    }
+
+    fn agreement(&self) -> &'static str {
+        if self.differs.is_empty() {
+            "agrees"
+        } else {
+            "**DIFFERS**"
+        }
+    }
+
+    /// For the page.
+    fn line(&self) -> String {
+        format!(
+            "{} {} | {} | {} | {} |\n",
+            expected(&self.cell),
+            self.agreement(),
             self.result.refines(),
             output::count(self.cell.states),
             output::count(self.result.check.states.unique),
@@ -194,12 +253,43 @@ fn report(rows: &[Row]) -> Report {
     }
 }
 
+/// What makes the cell, as it is written on a command line.
+fn flags(cell: &Cell) -> String {
+    let command = cell.command();
+    let rest = command
+        .split_once("check ")
+        .map(|(_, rest)| rest.to_string());
+    rest.unwrap_or(command)
+}
+
+/// The beginning of a cell's row, which says what is expected of it.
+fn expected(cell: &Cell) -> String {
+    let violated: Vec<_> = cell.violated.iter().map(|v| short_name(v)).collect();
+    let violated = match violated.is_empty() {
+        true => "holds".to_string(),
+        false => violated.join(" "),
+    };
+    format!("| `{}` | {violated} |", flags(cell))
+}
+
+/// The row that the page has for a cell, if it has one.
+fn written<'a>(part: &'a str, cell: &Cell) -> Option<&'a str> {
+    let begin = format!("| `{}` |", flags(cell));
+    part.split_inclusive('\n')
+        .find(|line| line.starts_with(&begin))
+}
+
 const HEAD: &str = "| cell | violated | code and protocol | refines | states of the protocol | of code and protocol |\n\
                     |---|---|---|---|---|---|\n";
 
-fn table(rows: &[Row]) -> String {
-    rows.iter()
-        .fold(HEAD.to_string(), |text, row| text + &row.line())
+/// The table of all cells: what came out for those that were run, what the page has for the others.
+fn table(page: &str, cells: &[Cell], rows: &[Row]) -> String {
+    let row = |cell: &Cell| {
+        let run = rows.iter().find(|row| row.is_of(cell)).map(Row::line);
+        run.or_else(|| written(page, cell).map(str::to_string))
+    };
+    let rows: String = cells.iter().filter_map(row).collect();
+    HEAD.to_string() + &rows
 }
 
 fn summary(rows: &[Row], left_out: usize, not_run: usize) -> String {
@@ -209,8 +299,8 @@ fn summary(rows: &[Row], left_out: usize, not_run: usize) -> String {
         .map(|r| r.result.check.elapsed.as_secs_f64())
         .sum();
     let mut text = format!(
-        "\n{}: {} states, {} transitions, real code run {} times, {seconds:.0} s; {left_out} left out for \
-         their size, {not_run} not run\n",
+        "\n{}: {} states, {} transitions, real code run {} times, {seconds:.0} s; {left_out} left out, \
+         {not_run} not run\n",
         output::plural(rows.len() as u64, "cell"),
         output::count(total(|r| r.result.check.states.unique)),
         output::count(total(|r| r.result.check.states.generated)),
@@ -253,8 +343,10 @@ fn read(path: &Path) -> Result<String, CliError> {
     })
 }
 
-fn write_docs(path: &Path, rows: &[Row]) -> Result<(), CliError> {
-    let page = generated::replace(&read(path)?, PART, &table(rows)).ok_or(CliError::NoMarkers {
+fn write_docs(path: &Path, cells: &[Cell], rows: &[Row]) -> Result<(), CliError> {
+    let page = read(path)?;
+    let table = table(&page, cells, rows);
+    let page = generated::replace(&page, PART, &table).ok_or(CliError::NoMarkers {
         path: path.to_path_buf(),
         name: PART,
     })?;
@@ -264,17 +356,47 @@ fn write_docs(path: &Path, rows: &[Row]) -> Result<(), CliError> {
     })
 }
 
-/// Every row that came out must be in the page; a part of the cells does not make the rest stale.
-fn check_docs(path: &Path, rows: &[Row]) -> Result<ExitCode, CliError> {
+/// Every row that came out must be in the page as it came out; every other must be there, with what is expected of its
+/// cell; and there must be no more.
+fn check_docs(path: &Path, cells: &[Cell], rows: &[Row]) -> Result<ExitCode, CliError> {
     let page = read(path)?;
-    let lines: Vec<_> = rows.iter().map(Row::line).collect();
-    let stale: Vec<_> = lines.iter().filter(|line| !page.contains(*line)).collect();
+    let stale = stale(&page, cells, rows);
     for line in &stale {
-        eprint!("error: {} does not have the row\n  {line}", path.display());
+        eprintln!("error: {}: {line}", path.display());
     }
     if stale.is_empty() {
         return Ok(ExitCode::AsPromised);
     }
-    eprintln!("  `cargo run --release -- refine --matrix --docs .` writes it anew");
+    eprintln!(
+        "  `cargo run --release -- refine --matrix --docs .` writes it anew, with `--only TEXT` some of its rows"
+    );
     Ok(ExitCode::NotAsExpected)
+}
+
+fn stale(page: &str, cells: &[Cell], rows: &[Row]) -> Vec<String> {
+    let mut stale = Vec::new();
+    for cell in cells {
+        let line = written(page, cell);
+        if let Some(row) = rows.iter().find(|row| row.is_of(cell)) {
+            if line != Some(&row.line()) {
+                stale.push(format!(
+                    "does not have the row\n  {}",
+                    row.line().trim_end()
+                ));
+            }
+            continue;
+        }
+        let states = format!(" | {} | ", output::count(cell.states));
+        let begin = expected(cell);
+        if !line.is_some_and(|line| line.starts_with(&begin) && line.contains(&states)) {
+            stale.push(format!("does not have a row that begins\n  {begin}"));
+        }
+    }
+    // A page that is right for all cells is what would be written, unless it has more, or another order.
+    if stale.is_empty()
+        && generated::replace(page, PART, &table(page, cells, rows)).as_deref() != Some(page)
+    {
+        stale.push("has rows of other cells, or in another order".to_string());
+    }
+    stale
 }
