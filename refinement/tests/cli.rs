@@ -13,6 +13,7 @@ mod cli {
     mod prove;
     mod replay;
     mod second_opinion;
+    mod second_opinion_tlc;
     mod usage;
 }
 

@@ -4,9 +4,10 @@ use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output;
 use super::subject::Subject;
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use shootdown_spec::export::promela;
-use std::path::PathBuf;
+use shootdown_spec::export::tla::{self, Question};
+use std::path::{Path, PathBuf};
 
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +23,12 @@ enum What {
     /// One transition of the model is one step of `check`, and Spin stores as many states as
     /// `check` finds, and one: the state before `init`. The head of the model has the commands.
     Promela(ModelArgs),
+    /// A design in an environment as a TLA+ module for TLC, with its configuration file
+    ///
+    /// One action of the module is one step of `check`, and TLC finds as many states and
+    /// transitions. To a file, the configuration file is written beside it. spec/tla/README.md says
+    /// how to run TLC.
+    Tla(TlaArgs),
 }
 
 /// What is written, and where to.
@@ -34,17 +41,129 @@ struct ModelArgs {
     output: Option<PathBuf>,
 }
 
+/// What TLC is to be asked, and where module and configuration file go.
+#[derive(Debug, clap::Args)]
+struct TlaArgs {
+    #[command(flatten)]
+    subject: Subject,
+    /// Write the module to this file, which is named as the module must be, and its configuration
+    /// beside it as FILE.cfg
+    #[arg(short, long, value_name = "FILE.tla")]
+    output: Option<PathBuf>,
+    /// Print the configuration file instead of the module
+    #[arg(long, conflicts_with = "output")]
+    cfg: bool,
+    /// What the configuration file asks: every property of states, or `progress`
+    #[arg(long, value_enum, default_value_t)]
+    ask: Ask,
+    /// Whether states that differ in the names of CPUs are one [default: on where it is sound]
+    #[arg(long, value_parser = ["on", "off"])]
+    symmetry: Option<String>,
+    /// Write the modules of the named designs that are kept under spec/tla in the tree at DIR
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "cfg", "ask", "symmetry"])]
+    docs: Option<PathBuf>,
+    /// Fail if any of those is stale
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "cfg", "ask", "symmetry", "docs"])]
+    check_docs: Option<PathBuf>,
+}
+
+/// What a configuration file asks.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Ask {
+    /// TypeOK and every property of states
+    #[default]
+    Safety,
+    /// The temporal formula `progress`, under fairness; never with symmetry
+    Progress,
+}
+
 /// Writes the model.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
-    let What::Promela(args) = &args.what;
+    match &args.what {
+        What::Promela(args) => promela(args),
+        What::Tla(args) => tla(args),
+    }
+}
+
+/// Writes the kept modules.
+fn write_kept(root: &Path) -> Result<ExitCode, CliError> {
+    for (name, text) in tla::kept() {
+        write_file(&root.join("spec/tla").join(name), text)?;
+    }
+    Ok(ExitCode::AsPromised)
+}
+
+/// Compares the kept modules with what would be written now.
+fn check_kept(root: &Path) -> Result<ExitCode, CliError> {
+    let mut code = ExitCode::AsPromised;
+    for (name, text) in tla::kept() {
+        let path = root.join("spec/tla").join(name);
+        let kept = std::fs::read_to_string(&path);
+        let kept = kept.map_err(|error| CliError::File {
+            path: path.clone(),
+            error,
+        })?;
+        if kept != text {
+            eprintln!(
+                "error: {} is stale\n  `cargo run --release -- export tla --docs .` writes it anew",
+                path.display()
+            );
+            code = ExitCode::NotAsExpected;
+        }
+    }
+    Ok(code)
+}
+
+fn write_file(path: &Path, text: String) -> Result<(), CliError> {
+    std::fs::write(path, text).map_err(|error| CliError::File {
+        path: path.to_path_buf(),
+        error,
+    })
+}
+
+fn tla(args: &TlaArgs) -> Result<ExitCode, CliError> {
+    match (&args.docs, &args.check_docs) {
+        (Some(root), _) => return write_kept(root),
+        (_, Some(root)) => return check_kept(root),
+        _ => {}
+    }
+    let config = args.subject.config("tracked", "everything")?;
+    let asked = args.symmetry.as_deref().map(|on| on == "on");
+    let refused = |why: &dyn std::fmt::Display| CliError::Symmetry(format!("--symmetry on: {why}"));
+    let question = match (args.ask, asked) {
+        (Ask::Progress, Some(true)) => {
+            return Err(refused(
+                &"TLC's check of a temporal formula is unsound with it",
+            ));
+        }
+        (Ask::Progress, _) => Question::Progress,
+        (Ask::Safety, asked) => Question::Safety {
+            symmetry: asked.unwrap_or_else(|| tla::symmetric(&config).is_ok()),
+        },
+    };
+    let cfg = tla::cfg(&config, question).map_err(|why| refused(&why))?;
+    let Some(path) = &args.output else {
+        output::print(match args.cfg {
+            true => cfg,
+            false => tla::write(&config, &tla::module_name(&config)),
+        })?;
+        return Ok(ExitCode::AsPromised);
+    };
+    let stem = path.file_stem().and_then(|s| s.to_str());
+    let name = stem
+        .filter(|name| tla::is_module_name(name) && path.extension().is_some_and(|e| e == "tla"));
+    let name = name.ok_or_else(|| CliError::ModuleName(path.clone()))?;
+    write_file(path, tla::write(&config, name))?;
+    write_file(&path.with_extension("cfg"), cfg)?;
+    Ok(ExitCode::AsPromised)
+}
+
+fn promela(args: &ModelArgs) -> Result<ExitCode, CliError> {
     let config = args.subject.config("tracked", "everything")?;
     let text = promela::write(&config);
     match &args.output {
         None => output::print(text)?,
-        Some(path) => std::fs::write(path, text).map_err(|error| CliError::File {
-            path: path.clone(),
-            error,
-        })?,
+        Some(path) => write_file(path, text)?,
     }
     Ok(ExitCode::AsPromised)
 }
