@@ -45,7 +45,7 @@ pub struct Args {
         shootdown_spec::design::DESIGNS.iter().map(|d| d.name)))]
     design: Option<String>,
     /// Leave out cells that are expected to have more states than this; the run is incomplete then.
-    /// TLC, which is slow, leaves out those of more than 400,000 unasked, and says so
+    /// TLC, which is slow, leaves out those of more than 60,000 unasked, and says so
     #[arg(long, value_name = "N")]
     max_states: Option<u64>,
     /// Cells at a time; each takes up to 2.5 GiB [default: all cores]

@@ -38,15 +38,15 @@ pub struct Answer {
 }
 
 /// Cells of up to this many states are asked for `progress` as well, by whoever can decide it.
-pub const PROGRESS_MOST: u64 = 30_000;
+pub const PROGRESS_MOST: u64 = 10_000;
 
 impl With {
     /// States of the largest cells that are compared without being asked for: Spin can do all, TLC
-    /// explores some ten thousand states a second.
+    /// explores a few thousand states a second and starts a Java for every cell.
     pub fn most(self) -> Option<u64> {
         match self {
             With::Spin => None,
-            With::Tlc => Some(400_000),
+            With::Tlc => Some(60_000),
         }
     }
 
