@@ -230,7 +230,8 @@ fn compare(
     let ours = check(&config, keep_graph);
     let checking = started.elapsed();
     let states = ours.states.unique;
-    let answer = checker.ask(&config, spoil(checker.model(&config)), states)?;
+    let model = spoil(checker.model(&config));
+    let answer = checker.ask(&config, model, states, keep_graph)?;
     let check = says(&ours, answer.says.progress_violated.is_some());
     Ok(Compared {
         cell: cell.command(),

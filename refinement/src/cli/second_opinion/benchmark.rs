@@ -77,7 +77,8 @@ pub(super) fn run(jar: Option<&Path>, max_states: Option<u64>) -> Result<ExitCod
         let by_tlc = match &tlc {
             // It would run for many minutes.
             Some(tlc) if With::Tlc.most().is_none_or(|most| cell.states <= most) => {
-                let answer = tlc.ask(&protocol.config, tlc.model(&protocol.config), u64::MAX)?;
+                let model = tlc.model(&protocol.config);
+                let answer = tlc.ask(&protocol.config, model, u64::MAX, false)?;
                 agree &= answer.says.states == one.states.unique;
                 format!("{:.2}", answer.took[1].as_secs_f64())
             }

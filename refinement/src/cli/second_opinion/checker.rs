@@ -116,14 +116,22 @@ impl Checker {
         }
     }
 
-    /// Asks about a configuration with this model, which `check` found to have `states` states.
+    /// Asks about a configuration with this model, which `check` found to have `states` states;
+    /// for `progress` too, if `check` has looked and it is small enough.
     ///
     /// # Errors
     /// If it comes to no verdict.
-    pub fn ask(&self, config: &Config, model: String, states: u64) -> Result<Answer, CliError> {
+    pub fn ask(
+        &self,
+        config: &Config,
+        model: String,
+        states: u64,
+        progress: bool,
+    ) -> Result<Answer, CliError> {
+        let progress = progress && self.decides_progress(states);
         match self {
             Checker::Spin(spin) => by_spin(spin, &model, states),
-            Checker::Tlc(tlc) => by_tlc(tlc, config, model, self.decides_progress(states)),
+            Checker::Tlc(tlc) => by_tlc(tlc, config, model, progress),
         }
     }
 }
