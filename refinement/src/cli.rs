@@ -74,7 +74,7 @@ enum Command {
     Replay(replay::Args),
     /// The protocol written for other tools
     Export(export::Args),
-    /// Every cell of the matrix once more by the Spin verifier: verdicts and state counts must agree
+    /// Every cell of the matrix once more by the Spin verifier or by TLC: verdicts and state counts must agree
     SecondOpinion(second_opinion::Args),
     /// The implementation on real threads; a watchdog explains a hang
     Stress(stress::Args),

@@ -7,6 +7,7 @@
 mod cli;
 mod expectation;
 mod spin;
+mod tlc;
 mod web;
 
 use clap::Parser;

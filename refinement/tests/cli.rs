@@ -15,6 +15,7 @@ mod cli {
     mod replay;
     mod report;
     mod second_opinion;
+    mod second_opinion_tlc;
     mod usage;
 }
 

@@ -2,6 +2,7 @@
 
 use super::exit_code::ExitCode;
 use crate::spin::SpinError;
+use crate::tlc::TlcError;
 use shootdown_impl::host::stress::StressError;
 use shootdown_refinement::mutants::evidence::EvidenceError;
 use shootdown_spec::config::ConfigError;
@@ -35,6 +36,18 @@ pub enum CliError {
     /// The Spin verifier is missing or came to no verdict.
     #[error("{0}")]
     Spin(#[from] SpinError),
+    /// TLC is missing or came to no verdict.
+    #[error("{0}")]
+    Tlc(#[from] TlcError),
+    /// States that differ in the names of CPUs cannot be taken for one.
+    #[error("{0}\n  without the flag it is on where it is sound")]
+    Symmetry(String),
+    /// A file that a TLA+ module cannot be in.
+    #[error(
+        "{}: not the name of a TLA+ module: letters, digits and `_`, and `.tla` behind it",
+        .0.display()
+    )]
+    ModuleName(PathBuf),
     /// Ctrl-C between two cells.
     #[error("interrupted: {0} of {1} cells were compared")]
     Interrupted(usize, usize),
@@ -156,6 +169,7 @@ impl CliError {
             CliError::Signal(_) | CliError::Json(_) | CliError::Output(_) => ExitCode::Internal,
             CliError::Interrupted(..) => ExitCode::Incomplete,
             CliError::Spin(error) if !error.is_usage() => ExitCode::Internal,
+            CliError::Tlc(error) if !error.is_usage() => ExitCode::Internal,
             CliError::Evidence(_) => ExitCode::Internal,
             CliError::StressRun(StressError::Thread(_)) => ExitCode::Internal,
             _ => ExitCode::Usage,

@@ -1,6 +1,7 @@
 //! `export`: the protocol, or a run of it, written for other tools.
 
 mod run;
+mod tla;
 
 use super::error::CliError;
 use super::exit_code::ExitCode;
@@ -27,6 +28,12 @@ enum What {
     /// One transition of the model is one step of `check`, and Spin stores as many states as
     /// `check` finds, and one: the state before `init`. The head of the model has the commands.
     Promela(ModelArgs),
+    /// A design in an environment as a TLA+ module for TLC, with its configuration file
+    ///
+    /// One action of the module is one step of `check`, and TLC finds as many states and
+    /// transitions. To a file, the configuration file is written beside it. spec/tla/README.md says
+    /// how to run TLC.
+    Tla(tla::TlaArgs),
     /// A run in the Informal Trace Format of Apalache and Quint
     Itf(RunArgs),
     /// A run as Chrome trace JSON: open it at ui.perfetto.dev or chrome://tracing
@@ -113,6 +120,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             let config = args.subject.config("tracked", "everything")?;
             write(&args.output, promela::write(&config))
         }
+        What::Tla(args) => tla::run(args),
         What::Itf(args) => args.export(|run| Some(itf::itf(run))),
         What::Perfetto(args) => args.export(|run| Some(perfetto::perfetto(run))),
         What::Shiviz(args) => args.export(|run| Some(shiviz::shiviz(run))),

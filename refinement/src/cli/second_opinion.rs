@@ -1,10 +1,12 @@
-//! `second-opinion`: every cell of the matrix once more, by the Spin verifier.
+//! `second-opinion`: every cell of the matrix once more, by the Spin verifier or by TLC.
 //!
 //! Both checkers explore the whole cell. Each property of states must get the same verdict, and
 //! the numbers of states and of transitions must be the same but for Spin's one state before
-//! `init` has placed the CPUs. A difference is a mistake on one of the two sides.
+//! `init` has placed the CPUs. A difference is a mistake on one of the two sides. TLC is asked for
+//! `progress` too, where the cell is small.
 
 mod benchmark;
+mod checker;
 mod docs;
 mod faults;
 mod table;
@@ -14,12 +16,11 @@ use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output::{self, ProgressLine};
 use crate::expectation::{Cell, Expectations};
-use crate::spin::{How, Opinion, Spin};
+use checker::{Checker, With, among};
 use serde::Serialize;
 use shootdown_spec::check::{CheckResult, judge};
 use shootdown_spec::config::Config;
 use shootdown_spec::export::Exported;
-use shootdown_spec::export::promela::{self, EXTRA_STATES};
 use shootdown_spec::model::Protocol;
 use shootdown_spec::property::observe;
 use shootdown_spec::search::{Options, search};
@@ -33,11 +34,18 @@ use std::time::{Duration, Instant};
 /// Arguments of `second-opinion`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Whose opinion
+    #[arg(long, value_enum, default_value_t)]
+    with: With,
+    /// TLC's tla2tools.jar [default: what TLA2TOOLS in the environment says]
+    #[arg(long, value_name = "PATH")]
+    tla2tools: Option<PathBuf>,
     /// Only the cells of this design
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(
         shootdown_spec::design::DESIGNS.iter().map(|d| d.name)))]
     design: Option<String>,
-    /// Leave out cells that are expected to have more states than this; the run is incomplete then
+    /// Leave out cells that are expected to have more states than this; the run is incomplete then.
+    /// TLC, which is slow, leaves out those of more than 60,000 unasked, and says so
     #[arg(long, value_name = "N")]
     max_states: Option<u64>,
     /// Cells at a time; each takes up to 2.5 GiB [default: all cores]
@@ -47,8 +55,8 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["design", "max_states", "docs", "check_docs", "benchmark"])]
     faults: bool,
     /// Measure instead: states, time and memory of `check`, and of Spin with and without its
-    /// partial-order reduction, on the same cells in one run
-    #[arg(long, conflicts_with_all = ["design", "docs", "check_docs", "jobs"])]
+    /// partial-order reduction, on the same cells in one run; of TLC too if it is there
+    #[arg(long, conflicts_with_all = ["with", "design", "docs", "check_docs", "jobs"])]
     benchmark: bool,
     /// Write the generated part of docs/second-opinion.md in the tree at DIR
     #[arg(long, value_name = "DIR", conflicts_with_all = ["design", "max_states"])]
@@ -66,6 +74,9 @@ pub struct Args {
 pub struct Says {
     /// Violated properties, of those decided on states.
     violated: Vec<&'static str>,
+    /// Is `progress` violated? Absent where it was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress_violated: Option<bool>,
     /// Distinct states.
     states: u64,
     /// Initial states and transitions, duplicates included.
@@ -79,8 +90,8 @@ pub struct Compared {
     cell: String,
     /// Ours.
     check: Says,
-    /// Spin's, the state before `init` taken off.
-    spin: Says,
+    /// The other checker's; Spin's without its state before `init`.
+    other: Says,
     /// In what they differ.
     differences: Vec<String>,
     #[serde(skip)]
@@ -90,55 +101,67 @@ pub struct Compared {
 #[derive(Serialize)]
 struct SecondOpinionJson<'a> {
     schema: &'static str,
-    spin: &'a str,
+    with: &'static str,
+    version: &'a str,
     left_out: usize,
     cells: &'a [Compared],
 }
 
 /// Asks for the second opinion; a difference is exit code 1, cells left out 3.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
-    let spin = Spin::find()?;
-    tracing::info!(version = spin.version, "found");
-    if args.faults {
-        return faults::run(&spin, args.format);
-    }
     if args.benchmark {
-        return benchmark::run(&spin, args.max_states);
+        return benchmark::run(args.tla2tools.as_deref(), args.max_states);
+    }
+    let checker = Checker::find(args.with, args.tla2tools.as_deref())?;
+    tracing::info!(version = checker.version(), "found");
+    if args.faults {
+        return faults::run(&checker, args.format);
     }
     let expectations = Expectations::load();
     let mut cells = expectations.cells();
     cells.retain(|c| args.design.as_ref().is_none_or(|d| c.design == *d));
     let all = cells.len();
-    cells.retain(|c| args.max_states.is_none_or(|most| c.states <= most));
+    let most = args.max_states.or(args.with.most());
+    cells.retain(|c| most.is_none_or(|most| c.states <= most));
     let left_out = all - cells.len();
     let started = Instant::now();
-    let compared = compare_all(&spin, &cells, jobs(args.jobs))?;
+    let compared = compare_all(&checker, &cells, jobs(args.jobs))?;
     let mut code = match compared.iter().all(|c| c.differences.is_empty()) {
         false => ExitCode::NotAsExpected,
-        true if left_out > 0 => ExitCode::Incomplete,
+        // What is beyond a checker is no news, what was asked to be left out is.
+        true if left_out > 0 && args.max_states.is_some() => ExitCode::Incomplete,
         true => ExitCode::AsPromised,
     };
     match args.format {
         Format::Json => output::print_json(&SecondOpinionJson {
-            schema: "shootdown/second-opinion/1",
-            spin: &spin.version,
+            schema: "shootdown/second-opinion/2",
+            with: args.with.part(),
+            version: checker.version(),
             left_out,
             cells: &compared,
         })?,
         Format::Text => {
-            let text = table::text(&compared, left_out, started.elapsed(), output::width());
+            let seen = table::Seen {
+                with: args.with,
+                most: most.filter(|_| left_out > 0),
+                asked: args.max_states.is_some(),
+                left_out,
+                elapsed: started.elapsed(),
+            };
+            let text = table::text(&compared, &seen, output::width());
             output::print(text)?;
         }
     }
     if let Some(root) = &args.docs {
-        docs::write(&compared, root)?;
+        docs::write(&checker, &compared, left_out, root)?;
     }
     if let Some(root) = &args.check_docs
-        && let Some(path) = docs::stale(&compared, root)?
+        && let Some(path) = docs::stale(&checker, &compared, left_out, root)?
     {
         eprintln!(
-            "error: {} is stale\n  `cargo run --release -- second-opinion --docs .` writes it anew",
-            path.display()
+            "error: {} is stale\n  `cargo run --release -- second-opinion --with {} --docs .` writes it anew",
+            path.display(),
+            args.with.part()
         );
         code = code.max(ExitCode::NotAsExpected);
     }
@@ -152,7 +175,7 @@ fn jobs(asked: Option<NonZeroUsize>) -> usize {
 
 /// Compares the cells, the largest first so that no core waits for it at the end; the answers
 /// are in the order of the cells.
-fn compare_all(spin: &Spin, cells: &[&Cell], jobs: usize) -> Result<Vec<Compared>, CliError> {
+fn compare_all(checker: &Checker, cells: &[&Cell], jobs: usize) -> Result<Vec<Compared>, CliError> {
     let cancel = output::cancel_on_ctrl_c()?;
     let mut order: Vec<usize> = (0..cells.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(cells[i].states));
@@ -167,7 +190,7 @@ fn compare_all(spin: &Spin, cells: &[&Cell], jobs: usize) -> Result<Vec<Compared
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     let Some(&at) = order.get(n) else { break };
                     progress.now(&format!("cell {} of {}", n + 1, cells.len()));
-                    let result = compare(spin, cells[at], &|text| text);
+                    let result = compare(checker, cells[at], &|text| text);
                     let failed = result.is_err();
                     done.lock().expect("nobody panics with it")[at] = Some(result);
                     if failed {
@@ -194,82 +217,77 @@ fn compare_all(spin: &Spin, cells: &[&Cell], jobs: usize) -> Result<Vec<Compared
     }
 }
 
-/// Asks both about one cell. `spoil` changes the model that Spin gets: nothing, but for a test.
+/// Asks both about one cell. `spoil` changes the model that the other gets: nothing, but for a
+/// test.
 fn compare(
-    spin: &Spin,
+    checker: &Checker,
     cell: &Cell,
     spoil: &dyn Fn(String) -> String,
 ) -> Result<Compared, CliError> {
     let config = cell.config()?;
     let started = Instant::now();
-    let ours = check(&config);
+    let keep_graph = checker.decides_progress(cell.states);
+    let ours = check(&config, keep_graph);
     let checking = started.elapsed();
-    let how = How {
-        reduce: false,
-        expected: ours.states.unique,
-    };
-    let opinion = spin.verify(&spoil(promela::write(&config)), how)?;
-    let check = says(&ours);
-    let spin = spins(&opinion);
+    let states = ours.states.unique;
+    let model = spoil(checker.model(&config));
+    let answer = checker.ask(&config, model, states, keep_graph)?;
+    let check = says(&ours, answer.says.progress_violated.is_some());
     Ok(Compared {
         cell: cell.command(),
-        differences: differences(&check, &spin),
+        differences: differences(&check, &answer.says, checker.with().name()),
         check,
-        spin,
-        took: [checking, opinion.compiling, opinion.verifying],
+        other: answer.says,
+        took: [checking, answer.took[0], answer.took[1]],
     })
 }
 
-/// What `check` does, on one thread and without the graph that only `progress` needs.
-fn check(config: &Config) -> CheckResult {
+/// What `check` does, on one thread, with the graph only if `progress` is to be decided.
+fn check(config: &Config, keep_graph: bool) -> CheckResult {
     let protocol = Protocol::new(config.clone());
     let options = Options {
         threads: NonZeroUsize::MIN,
-        keep_graph: false,
+        keep_graph,
         ..Options::default()
     };
     let outcome = search(&protocol, |p: &Protocol, s| observe(&p.config, s), &options);
     judge(&protocol, &protocol.config, &outcome)
 }
 
-fn says(result: &CheckResult) -> Says {
-    let violated = |name| {
+fn says(result: &CheckResult, progress: bool) -> Says {
+    let violated = |name: &str| {
         let property = result.property(name);
         property.is_some_and(|p| p.verdict == Verdict::Violated)
     };
-    let names = Exported::state_properties().map(|p| p.name);
     Says {
-        violated: names.filter(|n| violated(n)).collect(),
+        violated: among(violated),
+        progress_violated: progress.then(|| violated("progress")),
         states: result.states.unique,
         transitions: result.states.generated,
     }
 }
 
-fn spins(opinion: &Opinion) -> Says {
-    let p = &opinion.printed;
-    let violated = |name| match name {
-        "no_deadlock" => p.invalid_end_state,
-        _ => p.assertions.contains(name),
-    };
-    let names = Exported::state_properties().map(|p| p.name);
-    Says {
-        violated: names.filter(|n| violated(n)).collect(),
-        states: p.states - EXTRA_STATES,
-        transitions: p.transitions - EXTRA_STATES,
-    }
-}
-
 /// In what two opinions differ.
-fn differences(ours: &Says, theirs: &Says) -> Vec<String> {
+fn differences(ours: &Says, theirs: &Says, name: &str) -> Vec<String> {
     let mut all = Vec::new();
-    let names = Exported::state_properties().map(|p| p.name);
-    for name in names {
-        let word = |says: &Says| match says.violated.contains(&name) {
-            true => "violated",
-            false => "not violated",
-        };
-        if word(ours) != word(theirs) {
-            all.push(format!("{name}: {}, Spin: {}", word(ours), word(theirs)));
+    let word = |violated| match violated {
+        true => "violated",
+        false => "not violated",
+    };
+    let states = Exported::state_properties().map(|p| {
+        let says = |says: &Says| says.violated.contains(&p.name);
+        (p.name, Some(says(ours)), Some(says(theirs)))
+    });
+    let progress = ("progress", ours.progress_violated, theirs.progress_violated);
+    for (property, ours, theirs) in states.chain([progress]) {
+        if let (Some(ours), Some(theirs)) = (ours, theirs)
+            && ours != theirs
+        {
+            all.push(format!(
+                "{property}: {}, {name}: {}",
+                word(ours),
+                word(theirs)
+            ));
         }
     }
     for (what, ours, theirs) in [
@@ -277,7 +295,7 @@ fn differences(ours: &Says, theirs: &Says) -> Vec<String> {
         ("transitions", ours.transitions, theirs.transitions),
     ] {
         if ours != theirs {
-            all.push(format!("{what}: {ours}, Spin: {theirs}"));
+            all.push(format!("{what}: {ours}, {name}: {theirs}"));
         }
     }
     all
@@ -290,6 +308,7 @@ mod tests {
     fn said(violated: &[&'static str], states: u64) -> Says {
         Says {
             violated: violated.to_vec(),
+            progress_violated: Some(false),
             states,
             transitions: 2 * states,
         }
@@ -298,9 +317,9 @@ mod tests {
     #[test]
     fn every_kind_of_difference_is_told() {
         let ours = said(&["no_deadlock"], 7);
-        assert_eq!(differences(&ours, &ours), [""; 0]);
+        assert_eq!(differences(&ours, &ours, "Spin"), [""; 0]);
         let whats = |theirs| {
-            let all = differences(&ours, &theirs);
+            let all = differences(&ours, &theirs, "Spin");
             all.into_iter()
                 .map(|d| d.split(':').next().map(String::from))
                 .collect::<Option<Vec<_>>>()
@@ -312,5 +331,12 @@ mod tests {
             ["lock_order"]
         );
         assert_eq!(whats(said(&["no_deadlock"], 8)), ["states", "transitions"]);
+        let stuck = |progress_violated| Says {
+            progress_violated,
+            ..ours.clone()
+        };
+        assert_eq!(whats(stuck(Some(true))), ["progress"]);
+        // Nobody was asked.
+        assert_eq!(whats(stuck(None)), [""; 0]);
     }
 }

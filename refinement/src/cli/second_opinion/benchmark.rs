@@ -1,9 +1,11 @@
-//! `check` against Spin, side by side: the same cells, one after the other, in one run.
+//! `check` against Spin, and TLC where it is there, side by side: the same cells, one after the
+//! other, in one run.
 //!
 //! Times are this machine's at this moment; what may be quoted is the ratio between the columns of a
 //! row. Spin's time to generate and compile its verifier is a column of its own.
 
-use super::table::{align_numbers, name, new_table};
+use super::checker::{Checker, With};
+use super::table::{align_numbers, cell_name, new_table};
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output;
@@ -14,6 +16,7 @@ use shootdown_spec::export::promela;
 use shootdown_spec::model::Protocol;
 use shootdown_spec::search::Options;
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 /// Cells of different sizes and kinds: IPIs and hypercalls, two and three CPUs, interrupts that
 /// free mms.
@@ -29,7 +32,13 @@ const CELLS: &[(&str, &str)] = &[
 ];
 
 /// Measures; the numbers of states must agree even here.
-pub(super) fn run(spin: &Spin, max_states: Option<u64>) -> Result<ExitCode, CliError> {
+pub(super) fn run(jar: Option<&Path>, max_states: Option<u64>) -> Result<ExitCode, CliError> {
+    let spin = Spin::find()?;
+    // Asked for by name it has to be there.
+    let tlc = match Checker::find(With::Tlc, jar) {
+        Err(_) if jar.is_none() => None,
+        found => Some(found?),
+    };
     let expectations = Expectations::load();
     let mut table = new_table(output::width());
     table.set_header([
@@ -44,6 +53,7 @@ pub(super) fn run(spin: &Spin, max_states: Option<u64>) -> Result<ExitCode, CliE
         "Spin, reduced s",
         "states",
         "MiB",
+        "TLC s",
     ]);
     let wanted = |c: &&Cell| CELLS.contains(&(c.design.as_str(), c.env.as_str()));
     let small = |c: &&Cell| max_states.is_none_or(|most| c.states <= most);
@@ -64,7 +74,17 @@ pub(super) fn run(spin: &Spin, max_states: Option<u64>) -> Result<ExitCode, CliE
         };
         let (full, reduced) = (theirs(false)?, theirs(true)?);
         agree &= full.printed.states == one.states.unique + promela::EXTRA_STATES;
-        table.add_row(row(cell, &all, &one, &full, &reduced));
+        let by_tlc = match &tlc {
+            // It would run for many minutes.
+            Some(tlc) if With::Tlc.most().is_none_or(|most| cell.states <= most) => {
+                let model = tlc.model(&protocol.config);
+                let answer = tlc.ask(&protocol.config, model, u64::MAX, false)?;
+                agree &= answer.says.states == one.states.unique;
+                format!("{:.2}", answer.took[1].as_secs_f64())
+            }
+            _ => "-".into(),
+        };
+        table.add_row(row(cell, (&all, &one), (&full, &reduced), by_tlc));
     }
     align_numbers(&mut table, 1);
     output::print(format!("{table}\n\n{EXPLAINED}"))?;
@@ -77,20 +97,19 @@ pub(super) fn run(spin: &Spin, max_states: Option<u64>) -> Result<ExitCode, CliE
 const EXPLAINED: &str = "\
 check: every verdict, progress included, with the graph that it needs in memory. Spin: every
 assertion and invalid end states (-DSAFETY), no liveness; -O2; a hash table of 128 MiB is part of
-its memory. Times of one run on this machine: compare the columns of a row, nothing else.
+its memory. TLC: every invariant, no liveness, one worker, the start of Java included. Times of one run on this machine: compare the columns of a row, nothing else.
 ";
 
 fn row(
     cell: &Cell,
-    all: &CheckResult,
-    one: &CheckResult,
-    full: &Opinion,
-    reduced: &Opinion,
-) -> [String; 11] {
+    (all, one): (&CheckResult, &CheckResult),
+    (full, reduced): (&Opinion, &Opinion),
+    by_tlc: String,
+) -> [String; 12] {
     let s = |t: std::time::Duration| format!("{:.2}", t.as_secs_f64());
     let mib = |bytes: u64| format!("{:.0}", bytes as f64 / 1048576.0);
     [
-        name(&cell.command()).to_string(),
+        cell_name(&cell.command()).to_string(),
         output::count(one.states.unique),
         s(all.elapsed),
         s(one.elapsed),
@@ -101,5 +120,6 @@ fn row(
         s(reduced.verifying),
         output::count(reduced.printed.states),
         mib(reduced.printed.memory_bytes),
+        by_tlc,
     ]
 }

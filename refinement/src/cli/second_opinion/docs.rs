@@ -1,13 +1,12 @@
-//! The generated part of docs/second-opinion.md. Nothing that changes from run to run: no times.
+//! The generated parts of docs/second-opinion.md, one per checker. Nothing that changes from run to run: no times.
 
 use super::Compared;
-use super::table::{name, verdicts};
+use super::checker::{Checker, With};
+use super::table::{cell_name, verdicts};
 use crate::cli::error::CliError;
 use crate::cli::{generated, output};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-
-const PART: &str = "spin";
 
 fn page(root: &Path) -> Result<(PathBuf, String), CliError> {
     let path = root.join("docs/second-opinion.md");
@@ -17,63 +16,105 @@ fn page(root: &Path) -> Result<(PathBuf, String), CliError> {
     }
 }
 
-fn anew(compared: &[Compared], path: &Path, text: &str) -> Result<String, CliError> {
-    generated::replace(text, PART, &table(compared)).ok_or_else(|| CliError::NoMarkers {
+fn anew(
+    checker: &Checker,
+    compared: &[Compared],
+    left_out: usize,
+    (path, text): (&Path, &str),
+) -> Result<String, CliError> {
+    let name = checker.with().part();
+    let part = table(checker.with(), compared, left_out);
+    generated::replace(text, name, &part).ok_or_else(|| CliError::NoMarkers {
         path: path.to_path_buf(),
-        name: PART,
+        name,
     })
 }
 
 /// Writes the part.
-pub(super) fn write(compared: &[Compared], root: &Path) -> Result<(), CliError> {
+pub(super) fn write(
+    checker: &Checker,
+    compared: &[Compared],
+    left_out: usize,
+    root: &Path,
+) -> Result<(), CliError> {
     let (path, text) = page(root)?;
-    let text = anew(compared, &path, &text)?;
+    let text = anew(checker, compared, left_out, (&path, &text))?;
     std::fs::write(&path, text).map_err(|error| CliError::File { path, error })
 }
 
 /// The page, if its part differs from what this run came to.
-pub(super) fn stale(compared: &[Compared], root: &Path) -> Result<Option<PathBuf>, CliError> {
+pub(super) fn stale(
+    checker: &Checker,
+    compared: &[Compared],
+    left_out: usize,
+    root: &Path,
+) -> Result<Option<PathBuf>, CliError> {
     let (path, text) = page(root)?;
-    Ok((anew(compared, &path, &text)? != text).then_some(path))
+    Ok((anew(checker, compared, left_out, (&path, &text))? != text).then_some(path))
 }
 
-fn table(compared: &[Compared]) -> String {
-    let mut text =
-        String::from("| cell | violated, by both | states | transitions |\n|---|---|--:|--:|\n");
+fn table(with: With, compared: &[Compared], left_out: usize) -> String {
+    let name = with.name();
+    let mut text = String::from(match with {
+        With::Spin => "| cell | violated, by both | states | transitions |\n|---|---|--:|--:|\n",
+        With::Tlc => {
+            "| cell | violated, by both | `progress`, by both | states | transitions |\n\
+             |---|---|---|--:|--:|\n"
+        }
+    });
     for c in compared {
         let both = |same: bool, ours: String, theirs: String| match same {
             true => ours,
-            false => format!("**{ours}; Spin: {theirs}**"),
+            false => format!("**{ours}; {name}: {theirs}**"),
         };
-        let (check, spin) = (&c.check, &c.spin);
+        let (check, other) = (&c.check, &c.other);
+        let progress = match with {
+            With::Spin => String::new(),
+            With::Tlc => {
+                let word = |violated| match violated {
+                    None => "".to_string(),
+                    Some(true) => "violated".into(),
+                    Some(false) => "not violated".into(),
+                };
+                let (ours, theirs) = (check.progress_violated, other.progress_violated);
+                format!(" {} |", both(ours == theirs, word(ours), word(theirs)))
+            }
+        };
         let _ = writeln!(
             text,
-            "| `{}` | {} | {} | {} |",
-            name(&c.cell),
+            "| `{}` | {} |{progress} {} | {} |",
+            cell_name(&c.cell),
             both(
-                check.violated == spin.violated,
+                check.violated == other.violated,
                 verdicts(&check.violated),
-                verdicts(&spin.violated)
+                verdicts(&other.violated)
             ),
             both(
-                check.states == spin.states,
+                check.states == other.states,
                 output::count(check.states),
-                output::count(spin.states)
+                output::count(other.states)
             ),
             both(
-                check.transitions == spin.transitions,
+                check.transitions == other.transitions,
                 output::count(check.transitions),
-                output::count(spin.transitions)
+                output::count(other.transitions)
             ),
         );
     }
     let agreed = compared.iter().filter(|c| c.differences.is_empty()).count();
-    let states: u64 = compared.iter().map(|c| c.spin.states).sum();
+    let states: u64 = compared.iter().map(|c| c.other.states).sum();
     let _ = writeln!(
         text,
         "\n{agreed} of {} cells agree in every verdict and in both numbers; {} states in all.",
         compared.len(),
         output::count(states)
     );
+    if let (true, Some(most)) = (left_out > 0, with.most()) {
+        let _ = writeln!(
+            text,
+            "{left_out} more have over {} states each, too many for {name} here; the table above has them.",
+            output::count(most)
+        );
+    }
     text
 }

@@ -1,14 +1,18 @@
-//! Seeded faults of the Promela model: a comparison that cannot fail says nothing.
+//! Seeded faults of the models: a comparison that cannot fail says nothing.
 //!
-//! Each spoils the text that Spin gets and nothing else, and names what must give it away.
+//! Each spoils the text that the other checker gets and nothing else, and names what must give it
+//! away.
 
+mod promela;
+mod tla;
+
+use super::checker::{Checker, With};
 use super::{Compared, compare, table};
 use crate::cli::Format;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output;
 use crate::expectation::Cell;
-use crate::spin::Spin;
 use serde::Serialize;
 
 /// A fault of the writer.
@@ -25,97 +29,13 @@ struct Fault {
     seen_in: &'static str,
 }
 
-const FAULTS: &[Fault] = &[
-    Fault {
-        name: "ack-before-flush",
-        about: "the handler acknowledges first",
-        cell: ["v2.6.37", "nosplit", "try_to_unmap_one"],
-        from: "local_flush_tlb(me, mm, scope);\n\t\tflushed = 1\n\t};",
-        to: "cpu[sender].acks = cpu[sender].acks & ~(1 << me)\n\t};\n\td_step { \
-             local_flush_tlb(me, mm, scope); flushed = 1 };",
-        seen_in: "no_stale_tlb_after_return",
-    },
-    Fault {
-        name: "no-interrupt-gate",
-        about: "interrupts hit while they are off",
-        cell: ["v2.6.37", "nosplit", "aging"],
-        from: "(cpu[c].irqs_on && !cpu[c].in_irq)",
-        to: "(!cpu[c].in_irq)",
-        seen_in: "no_deadlock",
-    },
-    Fault {
-        name: "runs-on-below-an-interrupt",
-        about: "process context goes on while a handler runs above it",
-        cell: ["v2.6.37", "nosplit", "aging"],
-        from: " provided (!cpu[me].in_irq)",
-        to: "",
-        seen_in: "states",
-    },
-    Fault {
-        name: "dropped-step",
-        about: "try_to_unmap_one does not flush its own TLB",
-        cell: ["v2.6.37", "nosplit", "unmapping"],
-        from: "\td_step { local_flush_tlb(me, mm, PAGE) };\n",
-        to: "",
-        seen_in: "no_stale_tlb_after_return",
-    },
-    Fault {
-        name: "lock-for-everybody",
-        about: "nobody waits for a lock",
-        cell: ["v2.6.37", "nosplit", "aging"],
-        from: "#define owns(l, who)\t(l.ticket[0] == (who))",
-        to: "#define owns(l, who)\t(l.ticket[0] != 0)",
-        seen_in: "no_deadlock",
-    },
-    Fault {
-        name: "fair-readers",
-        about: "a reader of the rwlock waits behind waiting writers",
-        cell: ["rwlock", "3-cpus", "vmalloc_sync_all,pgd_alloc"],
-        from: "\t:: l.writer == 0 -> l.readers = l.readers | bit_of(who)",
-        to: "\t:: l.writer == 0 && l.queue[0] == 0 -> l.readers = l.readers | bit_of(who)",
-        seen_in: "states",
-    },
-    Fault {
-        name: "fill-without-accessed",
-        about: "the hardware walker does not set ACCESSED",
-        cell: ["woodman", "nosplit", "aging"],
-        from: "\t\tloaded_mm(0).pte.accessed = 1;\n",
-        to: "",
-        seen_in: "states",
-    },
-    Fault {
-        name: "lost-placement",
-        about: "one placement of the CPUs is forgotten",
-        cell: ["v2.6.37", "nosplit", "unmapping"],
-        from: "\t\t:: d_step { start_on(0, 0); start_on(1, NONE) }\n",
-        to: "",
-        seen_in: "states",
-    },
-    Fault {
-        name: "counter-not-raised",
-        about: "nobody counts the flushes that are pending",
-        cell: ["tracked", "split", "reclaim-vs-munmap"],
-        from: "mm_slot[mm].pending++",
-        to: "mm_slot[mm].pending = 0",
-        seen_in: "states",
-    },
-    Fault {
-        name: "waits-not-looked-at",
-        about: "the same model, who waits for a flush never looked at",
-        cell: ["v2.6.37", "nosplit", "aging"],
-        from: "!(cpu[place].acks && (seen & bit_of(TASK(place))))",
-        to: "true",
-        seen_in: "no_irqs_off_wait_for_flush_lock",
-    },
-    Fault {
-        name: "assertion-upside-down",
-        about: "the same model, one promise the wrong way round",
-        cell: ["v2.6.37", "nosplit", "aging"],
-        from: "promise(irqs_on_while_waiting_for_ipi, cpu[c].irqs_on)",
-        to: "promise(irqs_on_while_waiting_for_ipi, !cpu[c].irqs_on)",
-        seen_in: "irqs_on_while_waiting_for_ipi",
-    },
-];
+/// The faults of the model that this checker gets.
+fn of(with: With) -> &'static [Fault] {
+    match with {
+        With::Spin => promela::FAULTS,
+        With::Tlc => tla::FAULTS,
+    }
+}
 
 #[derive(Serialize)]
 struct FaultsJson {
@@ -132,11 +52,12 @@ struct Judged {
 }
 
 /// Plants every fault; one that goes unnoticed is exit code 1.
-pub(super) fn run(spin: &Spin, format: Format) -> Result<ExitCode, CliError> {
-    let judged = FAULTS
+pub(super) fn run(checker: &Checker, format: Format) -> Result<ExitCode, CliError> {
+    let faults = of(checker.with());
+    let judged = faults
         .iter()
         .map(|fault| {
-            let compared = planted(spin, fault)?;
+            let compared = planted(checker, fault)?;
             Ok(Judged {
                 fault: fault.name,
                 cell: compared.cell.clone(),
@@ -157,20 +78,20 @@ pub(super) fn run(spin: &Spin, format: Format) -> Result<ExitCode, CliError> {
     } else {
         let mut table = table::new_table(output::width());
         table.set_header(["fault", "cell", "noticed by"]);
-        for (fault, j) in FAULTS.iter().zip(&judged) {
+        for (fault, j) in faults.iter().zip(&judged) {
             let by = match j.noticed {
                 true => j.differences.join("\n"),
                 false => format!("NOT NOTICED in {}", fault.seen_in),
             };
             let what = format!("{}: {}", fault.name, fault.about);
-            table.add_row([what, table::name(&j.cell).to_string(), by]);
+            table.add_row([what, table::cell_name(&j.cell).to_string(), by]);
         }
         output::print(format!("{table}\n"))?;
     }
     Ok(code)
 }
 
-fn planted(spin: &Spin, fault: &Fault) -> Result<Compared, CliError> {
+fn planted(checker: &Checker, fault: &Fault) -> Result<Compared, CliError> {
     let [design, env, workload] = fault.cell.map(String::from);
     let cell = Cell {
         design,
@@ -178,7 +99,7 @@ fn planted(spin: &Spin, fault: &Fault) -> Result<Compared, CliError> {
         workload,
         ..Cell::default()
     };
-    compare(spin, &cell, &|model| {
+    compare(checker, &cell, &|model| {
         let spoiled = model.replace(fault.from, fault.to);
         assert!(spoiled != model, "{} finds nothing to spoil", fault.name);
         spoiled
@@ -193,11 +114,15 @@ fn noticed(fault: &Fault, compared: &Compared) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shootdown_spec::export::promela;
+    use shootdown_spec::config::Config;
+    use shootdown_spec::export::{promela, tla};
 
     #[test]
     fn every_fault_finds_something_to_spoil() {
-        for fault in FAULTS {
+        let as_tla: fn(&Config) -> String = |c| tla::write(c, &tla::module_name(c));
+        let promela = of(With::Spin).iter().map(|f| (f, promela::write as _));
+        let tla = of(With::Tlc).iter().map(|f| (f, as_tla));
+        for (fault, write) in promela.chain(tla) {
             let [design, env, workload] = fault.cell.map(String::from);
             let cell = Cell {
                 design,
@@ -205,7 +130,7 @@ mod tests {
                 workload,
                 ..Cell::default()
             };
-            let model = promela::write(&cell.config().expect("it makes sense"));
+            let model = write(&cell.config().expect("it makes sense"));
             assert!(model.contains(fault.from), "{}", fault.name);
         }
     }

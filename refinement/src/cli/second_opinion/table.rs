@@ -1,6 +1,7 @@
 //! The comparison as a person reads it on a terminal.
 
 use super::Compared;
+use super::checker::With;
 use crate::cli::matrix::short_name;
 use crate::cli::output;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
@@ -20,41 +21,52 @@ pub(super) fn verdicts(violated: &[&'static str]) -> String {
 }
 
 /// A cell without what every command begins with.
-pub(super) fn name(cell: &str) -> &str {
+pub(super) fn cell_name(cell: &str) -> &str {
     cell.strip_prefix("shootdown check ").unwrap_or(cell)
 }
 
+/// What was compared, and what was not.
+pub(super) struct Seen {
+    pub with: With,
+    /// States of the largest cells, if any was left out.
+    pub most: Option<u64>,
+    /// Was that asked for?
+    pub asked: bool,
+    pub left_out: usize,
+    pub elapsed: Duration,
+}
+
 /// Every cell, then every difference, then what it came to.
-pub(super) fn text(
-    compared: &[Compared],
-    left_out: usize,
-    elapsed: Duration,
-    width: usize,
-) -> String {
+pub(super) fn text(compared: &[Compared], seen: &Seen, width: usize) -> String {
     let mut table = new_table(width);
+    let name = seen.with.name();
+    let (first, second) = match seen.with {
+        With::Spin => ("compile s", "Spin s"),
+        With::Tlc => ("progress s", "TLC s"),
+    };
     table.set_header([
         "cell",
         "violated: check",
-        "Spin",
+        name,
         "states: check",
-        "Spin",
+        name,
         "check s",
-        "compile s",
-        "Spin s",
+        first,
+        second,
     ]);
     for c in compared {
-        let same = if c.check.violated == c.spin.violated {
+        let same = if c.check.violated == c.other.violated {
             "same".into()
         } else {
-            verdicts(&c.spin.violated)
+            verdicts(&c.other.violated)
         };
         let [checking, compiling, verifying] = c.took.map(|t| format!("{:.1}", t.as_secs_f64()));
         table.add_row([
-            name(&c.cell).to_string(),
+            cell_name(&c.cell).to_string(),
             verdicts(&c.check.violated),
             same,
             output::count(c.check.states),
-            output::count(c.spin.states),
+            output::count(c.other.states),
             checking,
             compiling,
             verifying,
@@ -72,20 +84,40 @@ pub(super) fn text(
         .iter()
         .filter(|c| !c.differences.is_empty())
         .count();
-    let states: u64 = compared.iter().map(|c| c.spin.states).sum();
+    let states: u64 = compared.iter().map(|c| c.other.states).sum();
     let _ = writeln!(
         text,
-        "{} in {:.0} s: {} states by both; {differ} differ; Spin's one state before init is taken off",
+        "{} in {:.0} s: {} states by both; {differ} differ; {}",
         output::plural(compared.len() as u64, "cell"),
-        elapsed.as_secs_f64(),
+        seen.elapsed.as_secs_f64(),
         output::count(states),
+        seen.with.remark(),
     );
-    if left_out > 0 {
+    let asked = compared
+        .iter()
+        .filter(|c| c.other.progress_violated.is_some());
+    if asked.clone().next().is_some() {
+        let violated = asked
+            .clone()
+            .filter(|c| c.other.progress_violated == Some(true));
         let _ = writeln!(
             text,
-            "INCOMPLETE: {} left out by --max-states",
-            output::plural(left_out as u64, "cell")
+            "progress was asked for in {} of them, and is violated in {}",
+            asked.count(),
+            violated.count()
         );
+    }
+    if let Some(most) = seen.most {
+        let left_out = output::plural(seen.left_out as u64, "cell");
+        let most = output::count(most);
+        let _ = match seen.asked {
+            true => writeln!(text, "INCOMPLETE: {left_out} left out by --max-states"),
+            false => writeln!(
+                text,
+                "{left_out} of more than {most} states left out: too large for {name} \
+                 (--max-states takes them in)"
+            ),
+        };
     }
     text
 }
