@@ -41,7 +41,7 @@ export function openCompare(place, context, link) {
     compact: true,
     label: n ? "Lanes of the other side" : "Lanes of the run",
     onpick: (row) => go(n ? leftOf(row) : row),
-    divergence: () => both && both.diverges && { row: n ? partingRow(both.diverges.step) : both.diverges.step, text: n ? "▲ they part here" : "▼ they part here" },
+    divergence: () => both && both.diverges && { row: n ? rightRow(both.diverges.step - 1) + 1 : both.diverges.step, text: n ? "▲ they part here" : "▼ they part here" },
   });
   const lanes = places.map((p, n) => createLanes(p, options(n)));
   const scrubber = createScrubber(below, { onpick: go });
@@ -56,12 +56,6 @@ export function openCompare(place, context, link) {
   function leftOf(row) {
     const n = both.pairs.findIndex((pair) => pair !== null && pair + 1 >= row);
     return n < 0 ? both.pairs.length : n + 1;
-  }
-
-  // The right step that stands where the left run parts from it.
-  function partingRow(step) {
-    const pair = both.pairs[step - 1];
-    return pair === null || pair === undefined ? rightRow(step - 1) + 1 : pair + 1;
   }
 
   function sideTitle(run) {

@@ -202,6 +202,7 @@ export function openExplorer(place, context, link, embedded) {
       "fates",
       { subject: run.subject, config },
       {
+        waiting: () => fill(fateLine, "Which choices lead to a deadlock? Waiting: another search has its turn …"),
         progress: (p) => fill(fateLine, `Which choices lead to a deadlock? ${count(p.states)} states so far …`),
         done: async () => {
           if (closed || !run) return;

@@ -27,6 +27,7 @@ export function openFind(place, context, link) {
     "find",
     params,
     {
+      waiting: () => fill(told, "Waiting: another search has its turn …"),
       progress: (p) => fill(told, h("progress", { "aria-label": "Searching" }), ` ${count(p.states)} states, ${count(p.rate)}/s, depth ${p.depth}, ${Math.round(p.memory_bytes / (1 << 20))} MiB`),
       found: (f) => {
         if (f.schedule) {

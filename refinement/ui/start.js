@@ -31,7 +31,10 @@ function rank(property) {
 // What a cell shows: its kind, and the violated properties, the worst first.
 function kindOf(cell) {
   if (cell.state !== "done") return [cell.state, []];
-  const violated = cell.properties.filter((p) => p.verdict === "violated").sort((a, b) => rank(a) - rank(b));
+  const all = cell.properties.filter((p) => p.verdict === "violated").sort((a, b) => rank(a) - rank(b));
+  // A deadlock is a lack of progress too; said once, as in the README.
+  const hangs = all.some((p) => p.short === "deadlock");
+  const violated = all.filter((p) => !(hangs && p.name === "progress"));
   if (violated.length) return [rank(violated[0]) < 100 ? "violated" : "rule", violated];
   return [cell.verdict === "vacuous" && cell.properties.some((p) => p.verdict === "holds") ? "holds" : cell.verdict, []];
 }

@@ -22,6 +22,10 @@ pub enum Subject {
 }
 
 /// Where it is.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a run has some thousand at most, all of one kind; a box would cost the Copy"
+)]
 #[derive(Clone, Copy)]
 pub enum At {
     /// A state of the specification.

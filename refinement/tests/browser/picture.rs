@@ -22,7 +22,8 @@ pub fn keep(file: &str, screenshot: &[u8]) {
     std::fs::write(place, small).expect("written");
 }
 
-/// The picture with the 256 most frequent colours, every other pixel taking the nearest of them.
+/// The picture with 256 colours, every other pixel taking the nearest of them. Shades that hardly
+/// differ count as one, so that the many greys of smoothed text do not drive out what is rare.
 fn with_palette(screenshot: &[u8]) -> Vec<u8> {
     let mut decoder = png::Decoder::new(std::io::Cursor::new(screenshot));
     decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
@@ -37,7 +38,20 @@ fn with_palette(screenshot: &[u8]) -> Vec<u8> {
     }
     let mut colours: Vec<([u8; 3], u32)> = seen.into_iter().collect();
     colours.sort_by_key(|&(c, n)| (std::cmp::Reverse(n), c));
-    let palette: Vec<[u8; 3]> = colours.iter().take(256).map(|&(c, _)| c).collect();
+    // Per kind of shade, how often it occurs, and the colour that does most.
+    let mut kinds: HashMap<[u8; 3], (u32, [u8; 3])> = HashMap::new();
+    for &(c, n) in &colours {
+        kinds.entry(c.map(|x| x >> 4)).or_insert((0, c)).0 += n;
+    }
+    let mut kinds: Vec<(u32, [u8; 3])> = kinds.into_values().collect();
+    kinds.sort_by_key(|&(n, c)| (std::cmp::Reverse(n), c));
+    // What fills areas is kept to the bit; the rest of the palette goes to kinds of shades.
+    let mut palette: Vec<[u8; 3]> = colours.iter().take(96).map(|&(c, _)| c).collect();
+    for (_, c) in kinds {
+        if palette.len() < 256 && !palette.contains(&c) {
+            palette.push(c);
+        }
+    }
     let distance = |a: [u8; 3], b: [u8; 3]| -> u32 {
         (0..3).map(|i| u32::from(a[i].abs_diff(b[i])).pow(2)).sum()
     };

@@ -124,3 +124,26 @@ fn pictures_of_the_start_page() {
     }
     page.close();
 }
+
+#[test]
+#[ignore = "needs chromium"]
+fn an_error_on_the_console_and_a_violation_of_the_policy_are_heard() {
+    let (server, browser) = (Server::start(), Chromium::start());
+    let mut page = browser.open(&format!("http://{}/", server.address));
+    page.wait_for("h1", "2011");
+    page.eval("console.error('on purpose')");
+    page.eval(
+        "(() => {
+            const inline = document.createElement('script');
+            inline.textContent = 'window.escaped = true';
+            document.body.append(inline);
+        })()",
+    );
+    assert_eq!(page.eval("window.escaped === true"), false);
+    let complaints = page.tools.complaints.join("\n");
+    assert!(complaints.contains("on purpose"), "{complaints}");
+    assert!(
+        complaints.contains("Content Security Policy"),
+        "{complaints}"
+    );
+}

@@ -183,10 +183,12 @@ fn ten_thousand_random_requests_neither_break_it_nor_leave_anything_behind() {
     let before: Usage = server.usage();
     round(7, REQUESTS / 2);
     let after = server.usage();
-    eprintln!("{before:?} {after:?} {}", server.status());
     assert!(after.threads <= before.threads + 4, "{before:?} {after:?}");
     assert!(after.files <= before.files + 8, "{before:?} {after:?}");
-    assert!(after.resident <= before.resident + (48 << 20), "{before:?} {after:?}");
+    assert!(
+        after.resident <= before.resident + (48 << 20),
+        "{before:?} {after:?}"
+    );
     let status = server.status();
     assert!(
         status["requests"].as_u64().expect("a number") > 8000,
