@@ -151,9 +151,9 @@ pub enum Kind {
         /// The lock held.
         holding: Acquired,
         /// The interrupt-safe lock, and where it became that.
-        safe: (Class, Place),
+        safe: Box<(Class, Place)>,
         /// The unsafe lock, and where it became that.
-        not_safe: (Class, Place),
+        not_safe: Box<(Class, Place)>,
         /// From the safe lock to the lock held.
         before: Vec<Link>,
         /// From the lock asked for to the unsafe lock.
@@ -415,8 +415,8 @@ impl Lockdep {
                         if used.excludes().contains(&on) {
                             return Some(Kind::SafeUnsafe {
                                 holding: *prev,
-                                safe: (*safe, safe_at),
-                                not_safe: (*not_safe, unsafe_at),
+                                safe: Box::new((*safe, safe_at)),
+                                not_safe: Box::new((*not_safe, unsafe_at)),
                                 before,
                                 after,
                             });
