@@ -317,7 +317,7 @@ impl Lockdep {
                 let (Some(first), Some(last)) = (chain.first(), chain.last()) else {
                     return false;
                 };
-                !(next.shared && first.from_shared) && !(last.to_shared && prev.shared)
+                !(next.shared && first.from_shared || last.to_shared && prev.shared)
             };
             let circle = self.path(next.class, prev.class);
             if let Some(chain) = circle.filter(|c| joint(c)) {

@@ -5,6 +5,8 @@ use super::{
     random_run, run,
 };
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use shootdown_refinement::export::lockdep::{Bit, Class, Kind, watch};
 use shootdown_spec::order;
 use shootdown_spec::schedule::Schedule;
@@ -68,6 +70,28 @@ fn a_run_without_waits_in_a_circle_is_not_reported() {
     for schedule in [STALE, ANSWERED] {
         assert_eq!(watch(&run(schedule)), None, "{schedule}");
     }
+}
+
+/// The random runs below would mean nothing if none of them hung.
+#[test]
+fn random_runs_do_deadlock_with_and_without_acknowledgements() {
+    let mut runner = TestRunner::deterministic();
+    let picks = proptest::collection::vec(any::<u16>(), 0..80);
+    let (mut by_acks, mut by_locks) = (0, 0);
+    for i in (0..configs().len()).cycle().take(400) {
+        let picks = picks.new_tree(&mut runner).expect("it makes one").current();
+        let run = random_run(&configs()[i], &picks);
+        let cycle = run.cycle();
+        if cycle.iter().any(|e| e.why == Why::Ack) {
+            by_acks += 1;
+        } else if !cycle.is_empty() {
+            by_locks += 1;
+        }
+    }
+    assert!(
+        by_acks > 0 && by_locks > 0,
+        "{by_acks} and {by_locks} of 400"
+    );
 }
 
 proptest! {

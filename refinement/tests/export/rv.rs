@@ -2,6 +2,8 @@
 
 use super::{ANSWERED, SEED, run, runs};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use shootdown_refinement::export::Run;
 use shootdown_refinement::export::rv::{Automaton, RULES, Rule, events, parse};
 use shootdown_spec::id::LockId;
@@ -211,6 +213,18 @@ fn a_flush_with_interrupts_off_breaks_the_second() {
         Some(6),
         "local_irq_save, lock, clear, flush, IPI"
     );
+}
+
+/// The random runs below would mean nothing if none of them broke a rule.
+#[test]
+fn random_runs_do_break_the_first_rule() {
+    let mut runner = TestRunner::deterministic();
+    let runs = runs();
+    let broken = (0..300).filter(|_| {
+        let run = runs.new_tree(&mut runner).expect("it makes one").current();
+        (0..2).any(|cpu| rejected_at(&no_spin(), &run, cpu).is_some())
+    });
+    assert!(broken.count() > 0);
 }
 
 proptest! {
