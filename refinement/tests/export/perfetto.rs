@@ -243,6 +243,9 @@ fn an_ipi_that_is_answered_has_two_arrows() {
     );
 }
 
+/// What the complaint says, and how to earn it.
+type Break<'a> = (&'a str, &'a dyn Fn(&mut Vec<Value>));
+
 /// Each of these breaks one rule, so each must be noticed: the check can fail.
 #[test]
 fn a_trace_that_breaks_a_rule_is_noticed() {
@@ -254,7 +257,7 @@ fn a_trace_that_breaks_a_rule_is_noticed() {
             .position(|e| e["ph"] == json!(ph))
             .expect("there is one")
     };
-    let breaks: [(&str, &dyn Fn(&mut Vec<Value>)); 8] = [
+    let breaks: [Break<'_>; 8] = [
         ("no number `dur`", &|e| {
             e[first("X")]
                 .as_object_mut()
