@@ -5,11 +5,13 @@ use std::process::Output;
 
 mod cli {
     mod check;
+    mod ci;
     mod explore;
     mod export;
     mod list;
     mod matrix;
     mod mutants;
+    mod pages;
     mod prove;
     mod refine;
     mod replay;

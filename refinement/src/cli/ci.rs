@@ -9,6 +9,7 @@ use shootdown_spec::check::CheckResult;
 use shootdown_spec::model::Protocol;
 use shootdown_spec::property::Property;
 use shootdown_spec::verdict::{PropertyResult, Verdict};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 /// Where results go besides stdout.
@@ -43,7 +44,8 @@ impl CiArgs {
         file(&self.junit, &junit::junit)?;
         file(&self.sarif, &sarif::sarif)?;
         if self.github {
-            eprint!("{}", github::github(&report));
+            // A reader that has gone away has what it wanted.
+            let _ = io::stderr().write_all(github::github(&report).as_bytes());
         }
         Ok(())
     }

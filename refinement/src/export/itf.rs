@@ -270,7 +270,8 @@ fn action_name(taken: Option<Action>) -> String {
     .to_string()
 }
 
-/// What was chosen, each choice an option as Quint writes one.
+/// What was chosen, each choice an option as Quint writes one. `sender` is that of the IPI taken: `from` would be a keyword
+/// to readers in Python.
 fn picks(taken: Option<Action>) -> Value {
     let (mut program, mut mm, mut from, mut entry) = (None, None, None, None);
     match taken {
@@ -290,7 +291,7 @@ fn picks(taken: Option<Action>) -> Value {
         ("cpu", option(cpu)),
         ("program", option(program)),
         ("mm", option(mm)),
-        ("from", option(from)),
+        ("sender", option(from)),
         ("entry", option(entry)),
     ])
 }

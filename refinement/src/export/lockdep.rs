@@ -151,9 +151,9 @@ pub enum Kind {
         /// The lock held.
         holding: Acquired,
         /// The interrupt-safe lock, and where it became that.
-        safe: (Class, Place),
+        safe: Box<(Class, Place)>,
         /// The unsafe lock, and where it became that.
-        not_safe: (Class, Place),
+        not_safe: Box<(Class, Place)>,
         /// From the safe lock to the lock held.
         before: Vec<Link>,
         /// From the lock asked for to the unsafe lock.
@@ -317,7 +317,7 @@ impl Lockdep {
                 let (Some(first), Some(last)) = (chain.first(), chain.last()) else {
                     return false;
                 };
-                !(next.shared && first.from_shared) && !(last.to_shared && prev.shared)
+                !(next.shared && first.from_shared || last.to_shared && prev.shared)
             };
             let circle = self.path(next.class, prev.class);
             if let Some(chain) = circle.filter(|c| joint(c)) {
@@ -415,8 +415,8 @@ impl Lockdep {
                         if used.excludes().contains(&on) {
                             return Some(Kind::SafeUnsafe {
                                 holding: *prev,
-                                safe: (*safe, safe_at),
-                                not_safe: (*not_safe, unsafe_at),
+                                safe: Box::new((*safe, safe_at)),
+                                not_safe: Box::new((*not_safe, unsafe_at)),
                                 before,
                                 after,
                             });

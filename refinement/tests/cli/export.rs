@@ -1,6 +1,9 @@
-//! `export`: models for other checkers.
+//! `export`: models for other checkers, and runs for other tools.
 
-use crate::run;
+use crate::{SEED, run, run_with};
+
+/// The subcommands that take a run.
+const OF_RUNS: [&str; 6] = ["itf", "perfetto", "shiviz", "dot", "splat", "markdown"];
 
 #[test]
 fn a_small_model_reads_like_the_kernel() {
@@ -48,8 +51,126 @@ fn what_check_refuses_is_refused_here() {
     run("export promela --flush-backend ipi --xen-pin on")
         .exits(2)
         .complains(&["xen_pin needs flush_backend=hypercall"]);
-    run("export").exits(2).complains(&["promela"]);
+    run("export")
+        .exits(2)
+        .complains(&["promela", "itf", "splat", "rv"]);
     run("export pascal").exits(2).complains(&["'pascal'"]);
+}
+
+#[test]
+fn a_run_is_exported_alike_from_its_schedule_from_a_file_and_from_its_configuration() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let file = directory.path().join("seed");
+    std::fs::write(&file, format!("{SEED}\n")).expect("there is room");
+    let file = file.to_str().expect("it is text");
+    let searched = "--design v2.6.37 --thp on --workload page_referenced_one,vmalloc_sync_all --property no_deadlock";
+    for what in OF_RUNS {
+        let of_schedule = run_with(&["export", what, SEED]).exits(0);
+        assert_eq!(of_schedule.err, "");
+        assert_eq!(
+            of_schedule.out,
+            run_with(&["export", what, file]).exits(0).out
+        );
+        assert_eq!(
+            of_schedule.out,
+            run(&format!("export {what} {searched}")).exits(0).out
+        );
+    }
+}
+
+#[test]
+fn each_flavour_and_each_graph_can_be_asked_for() {
+    let splat = |flavour: &str| run_with(&["export", "splat", "--flavour", flavour, SEED]).exits(0);
+    splat("modern").prints(&[
+        "NOT A KERNEL LOG",
+        "WARNING: possible circular locking dependency detected",
+    ]);
+    splat("2.6.38").prints(&[
+        "NOT A KERNEL LOG",
+        "[ INFO: possible circular locking dependency detected ]",
+    ]);
+    splat("dept").prints(&[
+        "NOT A KERNEL LOG",
+        "DEPT: Circular dependency has been detected.",
+    ]);
+    run_with(&["export", "dot", "--graph", "waits", SEED])
+        .exits(0)
+        .prints(&["digraph waits"]);
+    // Nothing needs to be violated for an order to be drawn.
+    run("export dot --graph order --design tracked")
+        .exits(0)
+        .prints(&["digraph order", "acyclic"]);
+    run("export rv no_spin_irqs_off")
+        .exits(0)
+        .prints(&["digraph state_automaton {", "flush_lock_spin"]);
+}
+
+#[test]
+fn a_run_of_the_code_is_exported_in_the_protocols_steps() {
+    let found = run("refine --design v2.6.37 --env nosplit --workload aging").exits(1);
+    let at = found.out.find("'code:").expect("it says how to replay it");
+    let schedule = found.out[at + 1..].split('\'').next().expect("it ends");
+    run_with(&["export", "splat", schedule])
+        .exits(0)
+        .prints(&["possible circular locking dependency"]);
+    let broken = schedule.replace("code:", "code:x");
+    run_with(&["export", "splat", &broken])
+        .exits(2)
+        .complains(&["after `code:`", "column 1"]);
+}
+
+#[test]
+fn nonsense_is_refused_with_its_position_and_the_impossible_with_its_step() {
+    let unreadable = [
+        ("v2.6.37;cpus=2", "column 15"),
+        (
+            "v2.6.99;cpus=2,mms=1;",
+            "column 1: no design is called `v2.6.99`",
+        ),
+        (&SEED.replace("0*5", "0*x") as &str, "is not"),
+        ("no such file", "no file"),
+    ];
+    let early = SEED.replace("1*4", "1*40");
+    for what in OF_RUNS {
+        for (schedule, reason) in unreadable {
+            run_with(&["export", what, schedule])
+                .exits(2)
+                .complains(&[reason]);
+        }
+        // The wait for the acknowledgement does not end.
+        run_with(&["export", what, &early])
+            .exits(1)
+            .complains(&["does not fit", "awaits the acknowledgement of CPU0"]);
+        run_with(&["export", what, SEED, "--design", "tracked"])
+            .exits(2)
+            .complains(&["cannot be used with"]);
+    }
+    run("export rv no_sleep")
+        .exits(2)
+        .complains(&["no_spin_irqs_off", "no_await_irqs_off"]);
+}
+
+#[test]
+fn without_a_counterexample_there_is_nothing_to_export() {
+    run("export itf --design tracked --workload aging")
+        .exits(1)
+        .complains(&["nothing is violated"]);
+    run("export itf --design v2.6.38 --workload aging --property no_deadlock")
+        .exits(1)
+        .complains(&[
+            "no_deadlock holds",
+            "violated here: no_lock_held_across_ipi_wait",
+        ]);
+    run("export itf --design v2.6.38 --workload aging --property no_deadlock --max-states 5")
+        .exits(3)
+        .complains(&["cut off"]);
+    // The strict rule is broken, but nobody waits without end and no order could deadlock.
+    run("export splat --design v2.6.38 --workload aging")
+        .exits(1)
+        .complains(&["nothing in this run"]);
+    run("export markdown --design v2.6.38 --workload aging")
+        .exits(0)
+        .prints(&["no_lock_held_across_ipi_wait"]);
 }
 
 #[test]

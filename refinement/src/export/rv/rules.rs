@@ -165,11 +165,9 @@ impl<'a> Reader<'a> {
     ) -> Result<BTreeSet<(String, String, String)>, RuleError> {
         let mut transitions: BTreeSet<(String, String, String)> = BTreeSet::new();
         loop {
-            let Some(line) = self
-                .lines
-                .get(self.at)
-                .filter(|_| self.at + 1 < self.lines.len())
-            else {
+            // Behind the last line break there is no line.
+            let behind = |line: &&&str| line.is_empty() && self.at + 1 == self.lines.len();
+            let Some(line) = self.lines.get(self.at).filter(|line| !behind(line)) else {
                 return self.refuse("no line ends the transitions: `{ rank = min ;` is usual");
             };
             if !line.trim_start().starts_with('"') {

@@ -201,9 +201,17 @@ impl Page<'_> {
         text += &self.irq_scenario(safe, not_safe, chain);
         text += &self.held();
         text += "\nthe shortest dependencies between 2nd lock and 1st lock:\n";
-        for link in chain.iter().rev() {
-            text += &self.uses(link.to, &link.place);
+        // From the other lock to this one.
+        if forwards {
+            for link in chain.iter().rev() {
+                text += &self.uses(link.to, &link.place);
+            }
+        } else {
+            for link in chain {
+                text += &self.uses(link.from, &link.place);
+            }
         }
+        text += &self.uses(by.class, &by.place);
         text + &self.backtrace()
     }
 
