@@ -8,7 +8,7 @@ mod find;
 mod matrix;
 mod run;
 
-pub use about::about_view;
+pub use about::{about_view, deadlock_of_2011};
 
 use super::error::ApiError;
 use super::guard::guard;

@@ -55,6 +55,8 @@ pub fn serve(
         let listener = TcpListener::bind(bind).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         announce(address);
+        // The first page asks for it, and should not have to wait.
+        tokio::task::spawn_blocking(api::deadlock_of_2011);
         listen(server.clone(), listener, address, stop).await;
         Ok(())
     });

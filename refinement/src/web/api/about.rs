@@ -108,8 +108,8 @@ pub fn about_view(server: &Server) -> About {
     }
 }
 
-/// The shortest run into the deadlock, found once: some thousand states.
-fn deadlock_of_2011() -> Option<String> {
+/// The shortest run into the deadlock, found once: some ten thousand states.
+pub fn deadlock_of_2011() -> Option<String> {
     static FOUND: OnceLock<Option<String>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
         let environment = Environment::named("split+thp")?;
