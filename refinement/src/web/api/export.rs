@@ -11,6 +11,8 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use shootdown_refinement::export::run::Run;
+use shootdown_refinement::export::splat::{self, Flavour};
 use shootdown_spec::property::PROPERTIES;
 use shootdown_spec::report::{self, TextOptions};
 use std::sync::Arc;
@@ -34,7 +36,7 @@ enum Format {
     Schedule,
     /// A picture.
     Svg,
-    /// Text, as for a mail.
+    /// lockdep's report, headed as a counterexample.
     Splat,
     /// One HTML file that opens without a server.
     Html,
@@ -103,20 +105,22 @@ fn text(server: &Server, asked: &Asked) -> Result<String, ApiError> {
     }
 }
 
-/// The run as a text that a kernel developer reads in a mail.
+/// The run as lockdep would report it; where it would report nothing, in columns.
 fn splat(played: &Played) -> String {
+    let protocol = played.subject.protocol();
     let last = played.last().state();
     let violated = PROPERTIES
         .iter()
-        .find(|p| p.is_violated(played.config(), last));
-    let options = TextOptions {
-        width: 100,
-        ..TextOptions::default()
-    };
-    report::text(
-        played.subject.protocol(),
-        &played.told,
-        violated.map(|p| p.name),
-        &options,
-    )
+        .find(|p| p.is_violated(played.config(), last))
+        .map(|p| p.name);
+    let reported = Run::new(protocol.clone(), played.told.clone(), violated)
+        .ok()
+        .and_then(|run| splat::splat(&run, Flavour::Modern));
+    reported.unwrap_or_else(|| {
+        let options = TextOptions {
+            width: 100,
+            ..TextOptions::default()
+        };
+        report::text(protocol, &played.told, violated, &options)
+    })
 }
