@@ -148,9 +148,8 @@ fn the_run_is_searched_by_cpu_lock_and_label() {
 
 #[test]
 #[ignore = "needs chromium"]
-fn the_first_picture_comes_within_a_second() {
+fn the_first_picture_waits_for_one_answer_and_no_search() {
     let (server, browser) = (Server::start(), Chromium::start());
-    // The best of five: what is measured is the page, not who else uses the processors.
     let mut page = browser.open(&server.run(DEADLOCK, "1"));
     let mut best = f64::INFINITY;
     for _ in 0..5 {
@@ -159,8 +158,19 @@ fn the_first_picture_comes_within_a_second() {
         let drawn = page.eval("Number(document.documentElement.dataset.drawn)");
         best = best.min(drawn.as_f64().expect("milliseconds"));
     }
-    println!("first picture {best} ms after the start of the navigation");
-    assert!(best < 1000.0, "{best} ms");
+    // Told, not judged: machines differ.
+    println!("first picture {best} ms after the start of the navigation, the best of five");
+    // What it waited for: of the server's answers that were complete by then, one is the run, and none a search.
+    let answers = page.eval(
+        "performance.getEntriesByType('resource')
+            .filter((e) => e.name.includes('/api/') && e.responseEnd > 0)
+            .filter((e) => e.responseEnd <= Number(document.documentElement.dataset.drawn))
+            .map((e) => new URL(e.name).pathname)
+            .sort().join(' ')",
+    );
+    let answers = answers.as_str().expect("text");
+    assert!(answers.contains("/api/run"), "{answers}");
+    assert!(!answers.contains("/api/find"), "{answers}");
     page.close();
 }
 

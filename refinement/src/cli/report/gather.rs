@@ -20,6 +20,7 @@ use shootdown_spec::design::DESIGNS;
 use shootdown_spec::environment::ENVIRONMENTS;
 use shootdown_spec::search::Options;
 use shootdown_spec::verdict::Verdict;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -261,6 +262,8 @@ fn refined(
         progress.now(&format!("refine {} {}", cell.design, cell.env));
         let options = Options {
             progress: Some(progress.callback()),
+            // On several threads points are discovered in one order or another, and counts differ by a handful.
+            threads: NonZeroUsize::MIN,
             ..options.clone()
         };
         let mut refinement = refine::refinement(cell.config()?)?;
