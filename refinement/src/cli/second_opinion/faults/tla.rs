@@ -60,11 +60,11 @@ pub(super) const FAULTS: &[Fault] = &[
         seen_in: "states",
     },
     Fault {
-        name: "counter-not-raised",
-        about: "nobody counts the flushes that are pending",
+        name: "counted-twice",
+        about: "a flush that is pending is counted twice and taken off once",
         cell: ["tracked", "split", "reclaim-vs-munmap"],
         from: "![mm[c].task] = @ + 1]",
-        to: "![mm[c].task] = 1]",
+        to: "![mm[c].task] = @ + 2]",
         seen_in: "states",
     },
     Fault {
