@@ -290,7 +290,7 @@ mod tests {
     fn a_lock_has_an_address_a_name_and_how_it_is_taken() {
         let lock = |trylock, read| Event::Acquire {
             lock: Lock {
-                address: Address(0x286a_d9c),
+                address: Address(0x0286_ad9c),
                 name: "&mm->mmap_lock",
             },
             trylock,
