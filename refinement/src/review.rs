@@ -2,7 +2,7 @@
 //!
 //! [`Findings`] holds what a run found, [`review`] says it as a [`Document`], [`html`] and [`markdown`] write that down.
 //! Every number comes from the findings, every counterexample is executed again before it is quoted ([`run`]), and
-//! a paragraph that rests on a claim says so if the claim did not come out ([`lessons`]).
+//! a paragraph that rests on a claim says so if the claim did not come out (`lessons`).
 //!
 //! The Markdown page is a function of the sources: no times, no memory, nothing from real threads. Those are
 //! [`document::Block::ThisRun`], which only the HTML file has.

@@ -8,7 +8,7 @@
 //!
 //! Answers often differ in what the code does not look at: other CPUs' bits of a mask, the DIRTY bit of an entry it
 //! removes, whether it had to wait for a lock, whom it had to interrupt for a flush that is over. Points that are
-//! reached alike but for that ([`is_forgotten`]), report the same and announce the same are therefore taken for one,
+//! reached alike but for that (`is_forgotten`), report the same and announce the same are therefore taken for one,
 //! and this is checked as well: from there on the code is run with *every* history that the point stands for. If they
 //! ever part, [`Automata::parted`] says that the exploration has to be done again; the next one keeps them apart.
 
