@@ -7,7 +7,7 @@ import { prepare, sentencesAt } from "./document.js";
 import { fill, h, sentence } from "./dom.js";
 import { setKeys, showKeys } from "./keys.js";
 import { createLanes } from "./lanes.js";
-import { runLink, writeLink } from "./link.js";
+import { readLink, runLink, writeLink } from "./link.js";
 import { problem } from "./problem.js";
 import { createScrubber } from "./scrubber.js";
 import { toggleTheme } from "./theme.js";
@@ -103,6 +103,7 @@ export function openCompare(place, context, link) {
   }
 
   function change(name) {
+    clearTimeout(timer);
     location.hash = writeLink({ ...wanted, view: "compare", with: name, at });
   }
 
@@ -138,7 +139,7 @@ export function openCompare(place, context, link) {
     fill(ends[1], end(both.right, right));
     scrubber.show(both.left, at);
     clearTimeout(timer);
-    timer = setTimeout(() => !closed && history.replaceState(null, "", writeLink({ view: "compare", subject: both.left.subject, schedule: wanted.schedule, with: wanted.with, at })), 200);
+    timer = setTimeout(() => !closed && readLink(location.hash).view === "compare" && history.replaceState(null, "", writeLink({ view: "compare", subject: both.left.subject, schedule: wanted.schedule, with: wanted.with, at })), 200);
   }
 
   function go(row) {

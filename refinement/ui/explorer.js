@@ -11,7 +11,7 @@ import { createInspector } from "./inspector.js";
 import { setKeys, showKeys } from "./keys.js";
 import { createLanes } from "./lanes.js";
 import { legend } from "./legend.js";
-import { runLink, writeLink } from "./link.js";
+import { readLink, runLink, writeLink } from "./link.js";
 import { problem } from "./problem.js";
 import { createScrubber } from "./scrubber.js";
 import { copyText, showShare, wholeLink } from "./share.js";
@@ -152,7 +152,8 @@ export function openExplorer(place, context, link, embedded) {
     ];
     fill(verdictLine, lines);
     clearTimeout(linkTimer);
-    if (!offline) linkTimer = setTimeout(() => !closed && run && history.replaceState(null, "", runLink(run, at)), 200);
+    // Not over a link to another view that was just followed: its event is still to come.
+    if (!offline) linkTimer = setTimeout(() => !closed && run && readLink(location.hash).view === "run" && history.replaceState(null, "", runLink(run, at)), 200);
   }
 
   function go(row) {

@@ -11,7 +11,7 @@ pub fn part(findings: &Findings, runs: &Runs<'_>) -> Option<Part> {
     let model = runs.told(findings.cell("v2.6.37", "nosplit+thp"), "no_deadlock");
     let text = format!(
         "A Linux 6.12 whose `pgd_lock` was made irqsave again was recorded until it stopped: {}. \
-         The model finds it {model}. What was recorded, as `shootdown validate --ftrace` tells it:",
+         The model finds it {model}. What was recorded, as `validate --ftrace` tells it:",
         hang.sentence.trim_end_matches('.')
     );
     Some(Part {

@@ -26,7 +26,7 @@ pub fn part(findings: &Findings) -> Part {
             Block::List(vec![
                 "`cargo run --release -- report` writes this review as one HTML file, `report --markdown` as a page for a mail.".into(),
                 "`cargo run --release -- report --check .` fails if `docs/review.md` is not what comes out.".into(),
-                "`cargo run --release -- matrix` is the matrix alone; the command beside a cell is that cell alone; `shootdown replay` \
+                "`cargo run --release -- matrix` is the matrix alone; the command beside a cell is that cell alone; `replay` \
                  with the line under a counterexample goes through it step by step."
                     .into(),
             ]),

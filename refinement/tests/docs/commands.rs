@@ -54,7 +54,7 @@ pub fn fenced(text: &str) -> Vec<Command> {
                 fence = None;
             }
             (Some((kind, marker)), None) => {
-                if matches!(kind.as_str(), "sh" | "console")
+                if kind == "sh"
                     && let Some(command) = command(line, n + 1, marker)
                 {
                     commands.push(command);
