@@ -42,7 +42,7 @@ pub const PROGRESS_MOST: u64 = 10_000;
 
 impl With {
     /// States of the largest cells that are compared without being asked for: Spin can do all, TLC
-    /// explores a few thousand states a second and starts a Java for every cell.
+    /// is slow beside it, and starts a Java for every cell.
     pub fn most(self) -> Option<u64> {
         match self {
             With::Spin => None,
