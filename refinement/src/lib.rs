@@ -12,6 +12,7 @@ pub mod export;
 pub mod ftrace;
 pub mod map;
 pub mod mutants;
+pub mod paragraph;
 pub mod relation;
 pub mod review;
 pub mod validate;

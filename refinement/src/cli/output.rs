@@ -2,6 +2,7 @@
 
 use super::error::CliError;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+pub use shootdown_refinement::paragraph::wrap;
 use shootdown_spec::search::{Progress, ProgressFn};
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -118,22 +119,6 @@ pub fn print(text: impl AsRef<[u8]>) -> Result<(), CliError> {
 /// [`print()`], as JSON.
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
     print(serde_json::to_string_pretty(value)? + "\n")
-}
-
-/// Breaks a paragraph between words; what follows the first line is indented.
-pub fn wrap(text: &str, width: usize, indent: usize) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("never empty");
-        let start = line.trim().is_empty();
-        if !start && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(format!("{}{word}", " ".repeat(indent)));
-        } else {
-            *line += if line.is_empty() { "" } else { " " };
-            *line += word;
-        }
-    }
-    lines.join("\n")
 }
 
 /// `1 step`, `2 steps`: one thing, or several.
