@@ -548,3 +548,32 @@ fn a_flush_under_an_irqsave_lock_deadlocks_by_irqs_off_alone() {
     let occurs = |fact: u64| outcome.hit(fact.trailing_zeros() as usize).is_some();
     assert!(occurs(STUCK) && occurs(IRQS_OFF) && !occurs(STUCK_BUT_ALLOWED));
 }
+
+/// Raises and drops of `mm->tlb_flush_pending` balance on every path, whichever two deviations come
+/// together: on one CPU nobody else's raise can hide a missing one, a count below zero would
+/// overflow, and at rest the count is zero.
+#[test]
+fn the_pending_counter_balances_under_any_two_deviations() {
+    for programs in ["mm0=everything+madvise", "mm0=madvise_dontneed"] {
+        let plain = case("tracked", "irq-free", programs)
+            .cpus(1)
+            .mms(1)
+            .protocol();
+        for (i, first) in VARIANTS.iter().enumerate() {
+            for second in &VARIANTS[i..] {
+                let config = &plain.config;
+                let variants = VariantSet::only(first.variant).with(second.variant);
+                let workload = config.workload.clone();
+                let deviating = Config::new(config.design, config.environment, workload, variants);
+                let unbalanced = |protocol: &Protocol, state: &State| {
+                    let config = &protocol.config;
+                    let raised = state.each_mm(config).any(|(_, mm)| mm.pending != 0);
+                    u64::from(raised && state.is_finished(config))
+                };
+                let protocol = Protocol::new(deviating.unwrap());
+                let outcome = search(&protocol, unbalanced, &Options::threads(1));
+                assert!(outcome.hit(0).is_none(), "{programs}: {variants}");
+            }
+        }
+    }
+}

@@ -47,10 +47,10 @@ pub(super) fn program(s: Select<'_>, id: ProgramId) -> Program {
     p.enter("tlb_finish_mmu");
     p.branch(Reg::NeedFlush, false, out);
     if s.tracked() && s.deviates(Variant::RaiseAfterUnlock) {
-        let others = p.label();
-        p.branch(Reg::Changed, false, others);
-        s.raise_after_unlock(&mut p);
-        p.bind(others);
+        raise_for(s, &mut p, Reg::Changed);
+        if covers_huge {
+            raise_for(s, &mut p, Reg::ChangedHuge);
+        }
     }
     if !s.deviates(Variant::ZapSkipsFlush) {
         s.flush(&mut p, Scope::Mm);
@@ -68,6 +68,14 @@ pub(super) fn program(s: Select<'_>, id: ProgramId) -> Program {
     p.bind(out);
     p.enter("zap_page_range");
     p.finish("return to user mode")
+}
+
+/// Raises the counter, too late, if this zap changed the entry that `changed` speaks of.
+fn raise_for(s: Select<'_>, p: &mut Assembler, changed: Reg) {
+    let unchanged = p.label();
+    p.branch(changed, false, unchanged);
+    s.raise_after_unlock(p);
+    p.bind(unchanged);
 }
 
 /// `zap_huge_pmd`: under `page_table_lock`; a splitting pmd is waited for without the lock.
