@@ -21,6 +21,7 @@ pub mod class;
 pub mod console;
 pub mod context;
 pub mod event;
+pub mod findings;
 pub mod hang;
 pub mod line;
 pub mod machine;

@@ -70,7 +70,7 @@ pub struct Args {
 /// Validates.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let Some(file) = &args.file else {
-        return ftrace::run(&args.ftrace, &args.rule, args.format);
+        return ftrace::run(&args.ftrace, &args.rule, &args.ci, args.format);
     };
     let options = Options {
         read_ahead: args.read_ahead.max(1),

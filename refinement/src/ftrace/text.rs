@@ -203,7 +203,8 @@ fn upstream(upstream: &Upstream, width: usize) -> String {
     text
 }
 
-fn waits_text(waits: &Waits, width: usize) -> String {
+/// Waits for the same classes in one line.
+pub(super) fn waited(waits: &Waits) -> String {
     let chain: Vec<String> = waits.chain.iter().map(ToString::to_string).collect();
     let across: Vec<String> = waits.held_across.iter().map(ToString::to_string).collect();
     let judged = if waits.violated {
@@ -211,13 +212,16 @@ fn waits_text(waits: &Waits, width: usize) -> String {
     } else {
         "not seen to be held across a flush".into()
     };
-    let line = format!(
+    format!(
         "{} for {}: {judged}; {} got it",
         waits.count,
         chain.join(", whose holder waits for "),
         waits.got
-    );
-    let mut text = format!("  {}\n", wrap(&line, width - 2, 4));
+    )
+}
+
+fn waits_text(waits: &Waits, width: usize) -> String {
+    let mut text = format!("  {}\n", wrap(&waited(waits), width - 2, 4));
     for wait in waits.shown.iter().take(SHOWN) {
         let off = wait.off.as_ref().map_or(String::new(), |off| {
             format!(", off in line {} by {}", off.place.line, off.parent)
@@ -299,34 +303,38 @@ fn because(edge: &Edge) -> String {
     }
 }
 
+/// What was awaited under the locks of a class in one line.
+pub(super) fn held_across(under: &ClassUnder) -> String {
+    let mut parts = vec![format!("{} from lock to release", under.chains)];
+    for (n, what) in [
+        (under.unanswered, "released without a visible answer"),
+        (under.out_of_sight, "to CPUs that are not recorded there"),
+        (under.cut_off, "not released where the record ends"),
+    ] {
+        if n > 0 {
+            parts.push(format!("{n} {what}"));
+        }
+    }
+    let other = if under.watched {
+        ""
+    } else {
+        " (not a page-table lock: not judged)"
+    };
+    format!(
+        "{}, {}: {}{other}",
+        under.class,
+        under.function,
+        parts.join(", ")
+    )
+}
+
 fn strict(strict: &[ClassUnder], width: usize) -> String {
     if strict.is_empty() {
         return String::new();
     }
     let mut text = "\nHeld while acknowledgements are awaited:\n".to_string();
     for under in strict {
-        let mut parts = vec![format!("{} from lock to release", under.chains)];
-        for (n, what) in [
-            (under.unanswered, "released without a visible answer"),
-            (under.out_of_sight, "to CPUs that are not recorded there"),
-            (under.cut_off, "not released where the record ends"),
-        ] {
-            if n > 0 {
-                parts.push(format!("{n} {what}"));
-            }
-        }
-        let other = if under.watched {
-            ""
-        } else {
-            " (not a page-table lock: not judged)"
-        };
-        let line = format!(
-            "{}, {}: {}{other}",
-            under.class,
-            under.function,
-            parts.join(", ")
-        );
-        let _ = writeln!(text, "  {}", wrap(&line, width - 2, 4));
+        let _ = writeln!(text, "  {}", wrap(&held_across(under), width - 2, 4));
         let longest = under.longest.as_ref();
         let repeated = under
             .examples

@@ -126,6 +126,50 @@ fn validate_points_to_the_line_that_does_not_fit() {
     );
 }
 
+/// File 16 hung: all four rules fall. File 10 lost events and has nothing against any rule, which decides nothing. File 12
+/// is a control: it keeps the three rules that are asked for by default, and the strict one is not asked for.
+#[test]
+fn validate_tells_each_rule_of_a_kernels_trace() {
+    let trace = |name: &str| format!("{}/tests/ftrace/{name}", env!("CARGO_MANIFEST_DIR"));
+    let hung = trace("16_hang_console_dump_kswapd.txt.gz");
+    let all = "--rule hang,upstream,order,strict";
+    let (ran, junit, sarif) = told(&format!("validate --ftrace {hung} {all}"), 1);
+    assert_eq!((junit.tests, junit.failures, junit.errors), (4, 4, 0));
+    let rules: Vec<&str> = results(&sarif)
+        .iter()
+        .filter_map(|r| r["ruleId"].as_str())
+        .collect();
+    for rule in [
+        "ftrace-hang",
+        "ftrace-upstream",
+        "ftrace-order",
+        "ftrace-strict",
+    ] {
+        assert!(rules.contains(&rule), "{rules:?}");
+        let told = format!("title={rule}");
+        assert!(ran.err.contains(&told), "{}", ran.err);
+    }
+    for result in results(&sarif) {
+        let region = &result["locations"][0]["physicalLocation"]["region"];
+        assert!(
+            region["startLine"].as_u64().is_some_and(|n| n > 1),
+            "{result}"
+        );
+        assert!(
+            result["relatedLocations"]
+                .as_array()
+                .is_some_and(|a| a.len() > 1)
+        );
+    }
+
+    let lost = trace("10_fork_trace_pipe_lost.txt.gz");
+    let control = trace("12_control_pgdwalk_reclaim_irqs_on.txt.gz");
+    let (_, junit, sarif) = told(&format!("validate --ftrace {lost} {control}"), 3);
+    assert_eq!((junit.tests, junit.failures), (6, 0));
+    let errors = |suite: usize| junit.test_suites[suite].errors;
+    assert_eq!((errors(0), errors(1)), (3, 0), "{:?}", results(&sarif));
+}
+
 #[test]
 fn a_file_that_cannot_be_written_is_named() {
     let ran = run("check --workload aging --junit /nowhere/at/all.xml");

@@ -2,11 +2,14 @@
 
 use super::{open, peak_memory};
 use crate::cli::Format;
+use crate::cli::ci::CiArgs;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output;
 use clap::ValueEnum;
 use serde::Serialize;
+use shootdown_refinement::ci::{self, Case, Outcome};
+use shootdown_refinement::ftrace::findings::findings;
 use shootdown_refinement::ftrace::report::{Report, Rule as Judged, Verdict};
 use shootdown_refinement::ftrace::{self, text};
 use std::path::PathBuf;
@@ -55,7 +58,12 @@ struct Trace<'a> {
 }
 
 /// Reads each file and judges it.
-pub fn run(files: &[PathBuf], rules: &[Rule], format: Format) -> Result<ExitCode, CliError> {
+pub fn run(
+    files: &[PathBuf],
+    rules: &[Rule],
+    to: &CiArgs,
+    format: Format,
+) -> Result<ExitCode, CliError> {
     let mut rules: Vec<Judged> = rules.iter().map(|rule| (*rule).into()).collect();
     rules.sort_unstable();
     rules.dedup();
@@ -79,6 +87,7 @@ pub fn run(files: &[PathBuf], rules: &[Rule], format: Format) -> Result<ExitCode
         Format::Json => output::print_json(&json(&reports, &rules, elapsed))?,
         Format::Text => output::print(rate(&reports, elapsed))?,
     }
+    to.write(|| cases(&reports, &rules))?;
     let verdicts: Vec<Verdict> = reports
         .iter()
         .map(|(_, report)| report.verdict(&rules))
@@ -90,6 +99,32 @@ pub fn run(files: &[PathBuf], rules: &[Rule], format: Format) -> Result<ExitCode
     } else {
         ExitCode::AsPromised
     })
+}
+
+/// A case for each trace and each rule that was asked for.
+fn cases(reports: &[(String, Report)], rules: &[Judged]) -> ci::Report {
+    let outcome = |name: &str, report: &Report, rule: Judged| match findings(report, rule, name) {
+        found if !found.is_empty() => Outcome::Failed(found),
+        _ if report.incomplete.is_empty() => Outcome::Passed,
+        _ => Outcome::Undecided(format!(
+            "nothing found, but {}",
+            report.incomplete.join("; ")
+        )),
+    };
+    let case = |name: &str, report: &Report, rule: Judged| Case {
+        suite: format!("validate --ftrace {name}"),
+        name: rule.name().to_string(),
+        outcome: outcome(name, report, rule),
+        time: None,
+    };
+    let each = |(name, report): &(String, Report)| {
+        let cases = rules.iter().map(|rule| case(name, report, *rule));
+        cases.collect::<Vec<_>>()
+    };
+    ci::Report {
+        command: "shootdown validate --ftrace".to_string(),
+        cases: reports.iter().flat_map(each).collect(),
+    }
 }
 
 fn json<'a>(reports: &'a [(String, Report)], rules: &'a [Judged], elapsed: Duration) -> Json<'a> {
