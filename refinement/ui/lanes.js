@@ -6,7 +6,7 @@ import { fill, h, s, wrapText } from "./dom.js";
 import { shortLock, timeline, topContext } from "./timeline.js";
 
 const ROW = 34;
-const TAIL = 92;
+const TAIL = 106;
 const GUTTER = 46;
 const STRIP = 15;
 const TLB = 12;
@@ -14,6 +14,7 @@ const IPI = 14;
 const LOCK = 54;
 const CHAR = 6.35;
 const SMALL = 5.6;
+const BOLD = 7.2;
 
 let counter = 0;
 
@@ -243,7 +244,7 @@ export function createLanes(place, options) {
   function drawDoom(doom) {
     const y = top(doom);
     const p = quietLane([doom, doom - 1]);
-    const words = ["▼ from here on", "the deadlock is unavoidable"];
+    const words = ["▼ from here on", ...wrapText("the deadlock is unavoidable", Math.floor((p.end - p.text - 4) / SMALL), 3)];
     return s(
       "g",
       { class: "doom" },
@@ -265,10 +266,10 @@ export function createLanes(place, options) {
       const text = cpu.waits ? cpu.waits.text : context ? `next: ${context.source}` : "idle";
       const lines = wrapText(text, chars, 3);
       if (cpu.pending.length) lines.push(...wrapText(`IPI pending: ${cpu.pending[0].why_not_taken || "not taken yet"}`, chars, 2));
+      const title = stuck ? wrapText("✗ never moves again", Math.floor((p.end - p.text - 8) / BOLD), 2) : [];
       const group = s("g", { class: stuck ? "standing stuck" : "standing" }, s("title", {}, text));
-      if (stuck) group.append(s("rect", { x: p.text - 1, y, width: p.end - p.text - 1, height: 14 + lines.length * 12.5 + (stuck ? 4 : 0), rx: 4, class: "standing-box" }));
-      if (stuck) group.append(s("text", { x: p.text + 4, y: y + 13, class: "standing-title" }, "✗ never moves again"));
-      lines.forEach((line, n) => group.append(s("text", { x: p.text + 4, y: y + (stuck ? 26 : 13) + n * 12.5 }, line)));
+      if (stuck) group.append(s("rect", { x: p.text - 1, y, width: p.end - p.text - 1, height: 5 + (title.length + lines.length) * 12.5, rx: 4, class: "standing-box" }));
+      [...title, ...lines].forEach((line, n) => group.append(s("text", { x: p.text + 4, y: y + 13 + n * 12.5, class: n < title.length ? "standing-title" : "" }, line)));
       out.append(group);
     }
   }
