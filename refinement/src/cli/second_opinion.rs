@@ -314,6 +314,20 @@ mod tests {
         }
     }
 
+    /// TLC is too slow for most cells, so each claim has one that is not too large for what `.ci/run` asks of it.
+    #[test]
+    fn tlc_judges_a_cell_of_every_claim_in_ci() {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../.ci/run");
+        let script = std::fs::read_to_string(script).expect("it is kept");
+        let asked = script.split("--with tlc --max-states ").nth(1);
+        let most = asked.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        let most: u64 = most.expect("it asks TLC, up to a number of states");
+        for claim in Expectations::load().claim {
+            let least = claim.cell.iter().map(|c| c.states).min();
+            assert!(least.is_some_and(|n| n <= most), "{}: {least:?}", claim.id);
+        }
+    }
+
     #[test]
     fn every_kind_of_difference_is_told() {
         let ours = said(&["no_deadlock"], 7);
