@@ -45,7 +45,7 @@ pub struct Args {
         shootdown_spec::design::DESIGNS.iter().map(|d| d.name)))]
     design: Option<String>,
     /// Leave out cells that are expected to have more states than this; the run is incomplete then.
-    /// TLC, which is slow, leaves out those of more than 60,000 unasked, and says so
+    /// TLC, which is slow, leaves out those of more than 25,000 unasked, and says so
     #[arg(long, value_name = "N")]
     max_states: Option<u64>,
     /// Cells at a time; each takes up to 2.5 GiB [default: all cores]
@@ -314,14 +314,10 @@ mod tests {
         }
     }
 
-    /// TLC is too slow for most cells, so each claim has one that is not too large for what `.ci/run` asks of it.
+    /// TLC is too slow for most cells, so each claim has one that is not.
     #[test]
-    fn tlc_judges_a_cell_of_every_claim_in_ci() {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../.ci/run");
-        let script = std::fs::read_to_string(script).expect("it is kept");
-        let asked = script.split("--with tlc --max-states ").nth(1);
-        let most = asked.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-        let most: u64 = most.expect("it asks TLC, up to a number of states");
+    fn tlc_judges_a_cell_of_every_claim() {
+        let most = With::Tlc.most().expect("it has a bound");
         for claim in Expectations::load().claim {
             let least = claim.cell.iter().map(|c| c.states).min();
             assert!(least.is_some_and(|n| n <= most), "{}: {least:?}", claim.id);

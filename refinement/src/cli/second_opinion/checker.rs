@@ -42,11 +42,11 @@ pub const PROGRESS_MOST: u64 = 10_000;
 
 impl With {
     /// States of the largest cells that are compared without being asked for: Spin can do all, TLC
-    /// is slow beside it, and starts a Java for every cell.
+    /// is slow beside it, and starts a Java for every cell. Each claim has a cell of that size.
     pub fn most(self) -> Option<u64> {
         match self {
             With::Spin => None,
-            With::Tlc => Some(60_000),
+            With::Tlc => Some(25_000),
         }
     }
 
