@@ -126,7 +126,7 @@ fn a_matrix_that_is_not_this_binarys_is_refused() {
             let twice = v[0].clone();
             v.as_array_mut().expect("a list").push(twice);
         },
-        &["cell 2:", "there twice"],
+        &["cell 3:", "there twice"],
     );
 }
 
