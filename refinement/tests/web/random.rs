@@ -180,16 +180,23 @@ fn ten_thousand_random_requests_neither_break_it_nor_leave_anything_behind() {
     };
     // What is allocated once is allocated after the first half; what leaks, leaks in the second half as well.
     round(0, REQUESTS / 2);
-    let before: Usage = server.usage();
-    round(7, REQUESTS / 2);
-    let after = server.usage();
-    assert!(after.threads <= before.threads + 4, "{before:?} {after:?}");
-    assert!(after.files <= before.files + 8, "{before:?} {after:?}");
-    // 20 KiB a request: what the allocator keeps for itself differs by tens of MiB from run to run.
-    assert!(
-        after.resident <= before.resident + (96 << 20),
-        "{before:?} {after:?}"
-    );
+    let mut usages: Vec<Usage> = vec![server.usage()];
+    // 20 KiB a request. A search under way may take more once, and the allocator keeps what it had: a leak goes on.
+    let steady = |usages: &[Usage]| match usages {
+        [.., before, after] => after.resident <= before.resident + (96 << 20),
+        _ => false,
+    };
+    for seed in [7, 13, 19] {
+        round(seed, REQUESTS / 2);
+        usages.push(server.usage());
+        if steady(&usages) {
+            break;
+        }
+    }
+    assert!(steady(&usages), "{usages:?}");
+    let (before, after) = (&usages[0], &usages[usages.len() - 1]);
+    assert!(after.threads <= before.threads + 4, "{usages:?}");
+    assert!(after.files <= before.files + 8, "{usages:?}");
     let status = server.status();
     assert!(
         status["requests"].as_u64().expect("a number") > 8000,
