@@ -22,7 +22,8 @@
 //!     pass by this is only a loop in which at every moment some CPU could move and none is owed a turn because the
 //!     environment takes it away again, for ever.
 //!
-//! The graph without the states that have the goal is taken apart into strongly connected components; a component
+//! The strongly connected components of the graph without the states that have the goal (sought within those of the
+//! whole graph, which serve every goal) are judged one by one; one
 //! in which an urgent class is possible but not taken loses the states where it is possible and is taken apart again
 //! (Emerson and Lei, *Modalities for model checking*, 1987). A component that remains and is weakly fair holds a
 //! fair loop. This is exact for the graph it is given: neither loops nor joins mislead it, unlike Stateright's
@@ -123,9 +124,10 @@ where
     if goals == 0 {
         return Err(ProgressError::NoGoal);
     }
+    let places = fairness::Places::of(graph);
     let found = (0..64)
         .filter(|goal| goals >> goal & 1 != 0)
-        .filter_map(|goal| Some((fairness::first_stop(graph, 1 << goal)?, goal)))
+        .filter_map(|goal| Some((fairness::first_stop(graph, &places, 1 << goal)?, goal)))
         .min_by_key(|(stop, goal)| (stop.state(), *goal));
     let Some((stop, goal)) = found else {
         return Ok(if outcome.complete {

@@ -58,18 +58,43 @@ pub(super) fn enabled(graph: &Graph, state: u32) -> Turns {
     turns
 }
 
-/// The stop with the lowest state at which a fair run never has any fact of `goal` (again).
-pub(super) fn first_stop(graph: &Graph, goal: u64) -> Option<Stop> {
-    // Of a state that was not expanded nothing is known: it is never part of a failure.
-    let lacks = |s: u32| graph.is_expanded(s) && graph.facts(s) & goal == 0;
-    let end = (0..graph.states()).find(|&s| lacks(s) && enabled(graph, s).is_empty());
+/// What is asked of every goal alike, so that it is found once.
+pub(super) struct Places {
+    /// States in which nobody who is owed a step can change anything, ascending.
+    ends: Vec<u32>,
+    /// Strongly connected sets of more than one state.
+    loops: Vec<Vec<u32>>,
+}
 
-    let components = graph.components(lacks);
-    let mut work: Vec<Vec<u32>> = (0..components.count())
-        .map(|c| components.members(c))
-        .filter(|members| members.len() > 1 && end.is_none_or(|end| members[0] < end))
-        .map(<[u32]>::to_vec)
-        .collect();
+impl Places {
+    pub(super) fn of(graph: &Graph) -> Places {
+        // Of a state that was not expanded nothing is known: it is never part of a failure.
+        let expanded = || (0..graph.states()).take_while(|&s| graph.is_expanded(s));
+        Places {
+            ends: expanded()
+                .filter(|&s| enabled(graph, s).is_empty())
+                .collect(),
+            loops: graph.loops(),
+        }
+    }
+}
+
+/// The stop with the lowest state at which a fair run never has any fact of `goal` (again).
+pub(super) fn first_stop(graph: &Graph, places: &Places, goal: u64) -> Option<Stop> {
+    let lacks = |s: &u32| graph.facts(*s) & goal == 0;
+    let end = places.ends.iter().copied().find(lacks);
+    // A loop without the goal lies within one of the whole graph.
+    let mut work = Vec::new();
+    for members in &places.loops {
+        let without: Vec<u32> = members.iter().copied().filter(lacks).collect();
+        if without.len() == members.len() {
+            work.push(without);
+        } else {
+            let parts = graph.components_within(&without);
+            work.extend(parts.into_iter().filter(|part| part.len() > 1));
+        }
+    }
+    work.retain(|members| end.is_none_or(|end| members[0] < end));
     let mut best: Option<Vec<u32>> = None;
     while let Some(members) = work.pop() {
         if best.as_ref().is_some_and(|b| b[0] <= members[0]) {

@@ -52,6 +52,16 @@ impl Graph {
         components(self.states(), keep, |s| self.targets(s))
     }
 
+    /// The strongly connected components of more than one state, each in ascending order; in no order themselves.
+    pub(crate) fn loops(&self) -> Vec<Vec<u32>> {
+        let components = self.components(|_| true);
+        (0..components.count())
+            .map(|c| components.members(c))
+            .filter(|members| members.len() > 1)
+            .map(<[u32]>::to_vec)
+            .collect()
+    }
+
     /// The components of the part of the graph made of `states` alone (in ascending order), as lists of members in
     /// ascending order; in order of their lowest member.
     pub(crate) fn components_within(&self, states: &[u32]) -> Vec<Vec<u32>> {
@@ -86,7 +96,9 @@ fn components<'a>(
     targets: impl Fn(u32) -> &'a [u32],
 ) -> Components {
     const UNSEEN: u32 = u32::MAX;
-    // While a state is on Tarjan's stack, `low` is its low link; afterwards, `of` says its component.
+    const DONE: u32 = UNSEEN - 1;
+    // While a state is on Tarjan's stack, `low` is its low link; afterwards it is nobody's minimum, and `of` says its
+    // component.
     let mut low = vec![UNSEEN; count as usize];
     let mut of = vec![Components::LEFT_OUT; count as usize];
     let mut order = 0;
@@ -117,7 +129,7 @@ fn components<'a>(
                     if keep(target) {
                         enter = Some(target);
                     }
-                } else if of[target as usize] == Components::LEFT_OUT {
+                } else {
                     low[state as usize] = low[state as usize].min(low[target as usize]);
                 }
                 continue;
@@ -126,6 +138,7 @@ fn components<'a>(
                 let mut size = 0;
                 while let Some(member) = stack.pop() {
                     of[member as usize] = found;
+                    low[member as usize] = DONE;
                     size += 1;
                     if member == state {
                         break;
