@@ -189,6 +189,7 @@ impl Cpu {
     }
 
     /// The step the level will execute next, if it runs anything.
+    #[inline]
     pub fn next_op(&self, config: &Config, level: Level) -> Option<Op> {
         let ctx = self.context(level);
         ctx.is_running()
@@ -196,6 +197,7 @@ impl Cpu {
     }
 
     /// Does this level await acknowledgements, at least one still being out?
+    #[inline]
     pub fn awaits_acks(&self, config: &Config, level: Level) -> bool {
         !self.acks.is_empty() && self.next_op(config, level) == Some(Op::AwaitAcks)
     }

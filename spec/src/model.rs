@@ -107,6 +107,7 @@ impl Protocol {
     }
 
     /// Could the action happen in the state? [`Model::actions`] lists just these.
+    #[inline]
     pub fn is_enabled(&self, state: &State, action: &Action) -> bool {
         let config = &self.config;
         if action.cpu().index() >= config.cpus() {

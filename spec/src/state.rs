@@ -102,6 +102,7 @@ impl State {
 
     /// What keeps a context from its next step, if anything does. Only a level that executes
     /// now can be asked for; an interrupted one waits for its interrupt.
+    #[inline]
     pub fn blocked_on(&self, config: &Config, context: Context) -> Option<Wait> {
         let cpu = self.cpu(context.cpu);
         if context.level == Level::Task && cpu.in_irq() {
@@ -201,6 +202,7 @@ impl State {
         }
     }
 
+    #[inline]
     fn own_wait<'a>(
         &'a self,
         config: &'a Config,

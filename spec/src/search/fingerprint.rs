@@ -8,6 +8,7 @@ use rapidhash::quality::{RapidHasher, SeedableState};
 /// The fingerprint the search knows a state by: the same in every run and on every thread.
 ///
 /// Zero marks an empty slot of the visited set, so it is never a fingerprint.
+#[inline]
 pub fn fingerprint<S: Hash>(state: &S) -> NonZeroU64 {
     let mut packer = Packer {
         hasher: SeedableState::fixed().build_hasher(),

@@ -17,15 +17,18 @@ const SHARD_BITS: u32 = 6;
 /// in halves, so that nothing is lost to alignment.
 type Entry = [u32; 3];
 
+#[inline]
 fn entry(fp: NonZeroU64, number: u32) -> Entry {
     [fp.get() as u32, (fp.get() >> 32) as u32, number]
 }
 
+#[inline]
 fn fingerprint(entry: Entry) -> u64 {
     u64::from(entry[0]) | u64::from(entry[1]) << 32
 }
 
 /// The shard of a fingerprint.
+#[inline]
 pub(super) fn shard_of(fp: NonZeroU64) -> usize {
     (fp.get() >> (u64::BITS - SHARD_BITS)) as usize
 }
@@ -47,6 +50,7 @@ pub(super) enum Slot {
 }
 
 impl Shard {
+    #[inline]
     fn home(&self, fp: NonZeroU64) -> usize {
         // The low half picks the slot, the top bits picked the shard.
         let low = fp.get() & u64::from(u32::MAX);
@@ -54,11 +58,13 @@ impl Shard {
     }
 
     /// Has the processor fetch the first slot `fp` could be in, before [`probe`](Self::probe) needs it.
+    #[inline]
     pub(super) fn prefetch(&self, fp: NonZeroU64) {
         prefetch(&self.slots, self.home(fp));
     }
 
     /// Where `fp` is, or the free slot to put it in. There must be a free slot: call after [`room`](Self::room).
+    #[inline]
     pub(super) fn probe(&self, fp: NonZeroU64) -> Slot {
         let mut slot = self.home(fp);
         loop {
@@ -76,22 +82,26 @@ impl Shard {
         }
     }
 
+    #[inline]
     pub(super) fn number(&self, slot: usize) -> u32 {
         self.slots[slot][2]
     }
 
+    #[inline]
     pub(super) fn set_number(&mut self, fp: NonZeroU64, number: u32) {
         if let Slot::Taken(slot) = self.probe(fp) {
             self.slots[slot][2] = number;
         }
     }
 
+    #[inline]
     pub(super) fn fill(&mut self, slot: usize, fp: NonZeroU64, number: u32) {
         self.slots[slot] = entry(fp, number);
         self.len += 1;
     }
 
     /// Makes room for so many more; slots found before are void afterwards.
+    #[inline]
     pub(super) fn room(&mut self, more: usize) {
         let capacity = self.capacity_after(more);
         if capacity > self.slots.len() {
