@@ -12,6 +12,7 @@ use rapidhash::quality::{RapidHasher, SeedableState};
 pub fn fingerprint<S: Hash>(state: &S) -> NonZeroU64 {
     let mut packer = Packer {
         hasher: SeedableState::fixed().build_hasher(),
+        half: None,
         packed: 0,
         bits: 0,
     };
@@ -27,23 +28,32 @@ pub fn fingerprint<S: Hash>(state: &S) -> NonZeroU64 {
 /// does the packer, where they first differ its bits do, and no number begins like another.
 struct Packer {
     hasher: RapidHasher<'static>,
-    packed: u128,
-    /// Of `packed`; below 128.
+    /// The first half of the block, once it is full.
+    half: Option<u64>,
+    /// The half being filled.
+    packed: u64,
+    /// Of `packed`; below 64.
     bits: u32,
 }
 
 impl Packer {
-    /// Takes `bits` bits, at most 128; the others of `value` are zero.
+    /// Takes `bits` bits, at most 64; the others of `value` are zero.
     #[inline(always)]
-    fn push(&mut self, value: u128, bits: u32) {
+    fn push(&mut self, value: u64, bits: u32) {
         self.packed |= value << self.bits;
-        let room = u128::BITS - self.bits;
+        let room = u64::BITS - self.bits;
         if bits < room {
             self.bits += bits;
         } else {
-            self.hasher.write_u128(self.packed);
+            let full = std::mem::replace(&mut self.packed, value.checked_shr(room).unwrap_or(0));
             self.bits = bits - room;
-            self.packed = value.checked_shr(room).unwrap_or(0);
+            self.half = match self.half {
+                None => Some(full),
+                Some(half) => {
+                    self.hasher.write_u128(block(half, full));
+                    None
+                }
+            };
         }
     }
 
@@ -51,25 +61,40 @@ impl Packer {
     fn push_mostly_small(&mut self, value: u64) {
         const LARGE: u8 = u8::MAX;
         if value < u64::from(LARGE) {
-            self.push(value.into(), u8::BITS);
+            self.push(value, u8::BITS);
         } else {
             self.push(LARGE.into(), u8::BITS);
-            self.push(value.into(), u64::BITS);
+            self.push(value, u64::BITS);
         }
     }
+
+    /// What is in an unfinished block, if anything.
+    #[inline(always)]
+    fn rest(&self) -> Option<u128> {
+        match self.half {
+            None => (self.bits > 0).then_some(self.packed.into()),
+            Some(half) => Some(block(half, self.packed)),
+        }
+    }
+}
+
+#[inline(always)]
+fn block(low: u64, high: u64) -> u128 {
+    u128::from(low) | u128::from(high) << u64::BITS
 }
 
 impl Hasher for Packer {
     #[inline(always)]
     fn write(&mut self, bytes: &[u8]) {
         if bytes.len() <= 16 {
-            let mut value = [0; 16];
-            value[..bytes.len()].copy_from_slice(bytes);
-            self.push(u128::from_le_bytes(value), 8 * bytes.len() as u32);
+            for bytes in bytes.chunks(8) {
+                let value = bytes.iter().rev().fold(0, |v, &b| v << 8 | u64::from(b));
+                self.push(value, 8 * bytes.len() as u32);
+            }
         } else {
-            if self.bits > 0 {
-                self.hasher.write_u128(self.packed);
-                (self.packed, self.bits) = (0, 0);
+            if let Some(rest) = self.rest() {
+                self.hasher.write_u128(rest);
+                (self.half, self.packed, self.bits) = (None, 0, 0);
             }
             self.hasher.write(bytes);
         }
@@ -92,12 +117,13 @@ impl Hasher for Packer {
 
     #[inline(always)]
     fn write_u64(&mut self, i: u64) {
-        self.push(i.into(), u64::BITS);
+        self.push(i, u64::BITS);
     }
 
     #[inline(always)]
     fn write_u128(&mut self, i: u128) {
-        self.push(i, u128::BITS);
+        self.push(i as u64, u64::BITS);
+        self.push((i >> u64::BITS) as u64, u64::BITS);
     }
 
     #[inline(always)]
@@ -113,8 +139,8 @@ impl Hasher for Packer {
     #[inline(always)]
     fn finish(&self) -> u64 {
         let mut hasher = self.hasher;
-        if self.bits > 0 {
-            hasher.write_u128(self.packed);
+        if let Some(rest) = self.rest() {
+            hasher.write_u128(rest);
         }
         hasher.finish()
     }
