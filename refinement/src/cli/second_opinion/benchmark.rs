@@ -76,7 +76,7 @@ pub(super) fn run(jar: Option<&Path>, max_states: Option<u64>) -> Result<ExitCod
         agree &= full.printed.states == one.states.unique + promela::EXTRA_STATES;
         let by_tlc = match &tlc {
             // It would run for many minutes.
-            Some(tlc) if With::Tlc.most().is_none_or(|most| cell.states <= most) => {
+            Some(tlc) if With::Tlc.takes(cell) => {
                 let model = tlc.model(&protocol.config);
                 let answer = tlc.ask(&protocol.config, model, u64::MAX, false)?;
                 agree &= answer.says.states == one.states.unique;

@@ -2,6 +2,7 @@
 
 use super::Says;
 use crate::cli::error::CliError;
+use crate::expectation::Cell;
 use crate::spin::{How, Spin};
 use crate::tlc::{Question, Tlc};
 use clap::ValueEnum;
@@ -48,6 +49,24 @@ impl With {
             With::Spin => None,
             With::Tlc => Some(25_000),
         }
+    }
+
+    /// As `most`, for cells whose counterexample tells the story of a claim: what a second opinion
+    /// is wanted on most, and few enough to wait for.
+    pub fn most_of_told(self) -> Option<u64> {
+        match self {
+            With::Spin => None,
+            With::Tlc => Some(100_000),
+        }
+    }
+
+    /// Is a cell compared without being asked for?
+    pub fn takes(self, cell: &Cell) -> bool {
+        let most = match cell.show {
+            Some(_) => self.most_of_told(),
+            None => self.most(),
+        };
+        most.is_none_or(|most| cell.states <= most)
     }
 
     /// The name of its part of docs/second-opinion.md.
