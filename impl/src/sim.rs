@@ -8,7 +8,9 @@
 //! random search. For exhaustive search, implement [`Port`] and give a [`SimCpu`] over it to the code: the code is a
 //! deterministic function of what the port answered, so it need be run only once per new answer.
 
+mod apply;
 mod door;
+mod lock;
 mod op;
 mod rules;
 mod run;

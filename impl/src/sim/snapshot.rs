@@ -8,8 +8,9 @@ use crate::kernel::{Loc, Node};
 use crate::mm::Life;
 use crate::operation::Operation;
 use crate::page_table::Entry;
+use crate::sim::SimState;
 use crate::sim::door::layout;
-use crate::sim::state::{RW_READERS, RW_WRITER_SHIFT, SimState, context_id, queue, rw_queue};
+use crate::sim::lock::{RW_READERS, RW_WRITER_SHIFT, context_id, queue, rw_queue};
 use crate::tlb::{Slot, TlbState};
 
 /// A context of a CPU: base, or in an interrupt.

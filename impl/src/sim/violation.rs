@@ -1,7 +1,11 @@
 //! What the simulated machine notices by itself. Properties of whole runs are somebody else's business.
 
+use crate::event::Event;
 use crate::id::{CpuId, FrameId, MmId};
-use crate::kernel::Loc;
+use crate::kernel::{Loc, Node};
+use crate::mm::Life;
+use crate::sim::{Op, SimState};
+use crate::tlb::Slot;
 
 /// Something that must not happen, noticed by the machine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -112,5 +116,96 @@ impl core::fmt::Display for Violation {
                 "{cpu} returns from an operation with interrupts off or a lock held"
             ),
         }
+    }
+}
+
+/// The mm whose memory a word is in, if its memory can be freed.
+fn memory_of(loc: Loc) -> Option<MmId> {
+    match loc {
+        Loc::ListNext(Node::Page(mm))
+        | Loc::ListPrev(Node::Page(mm))
+        | Loc::PageIndex(mm)
+        | Loc::Pinned(mm)
+        | Loc::KernelEntry(mm)
+        | Loc::PtePmd(mm)
+        | Loc::UserEntry(mm, _)
+        | Loc::DepositedPte(mm)
+        | Loc::PageTableLock(mm)
+        | Loc::PteLock(mm)
+        | Loc::Cpumask(mm)
+        | Loc::FlushPending(mm) => Some(mm),
+        _ => None,
+    }
+}
+
+impl SimState {
+    /// What no operation may do to memory: use a freed mm's, write a pinned pgd page, change a stable word.
+    pub(super) fn check_memory(&mut self, cpu: CpuId, op: Op) {
+        let (loc, writes) = match op {
+            Op::Load(l)
+            | Op::TicketWait(l)
+            | Op::RwWait(l)
+            | Op::ReadLock(l)
+            | Op::ReadUnlock(l)
+            | Op::WriteLock(l)
+            | Op::WriteUnlock(l) => (l, false),
+            Op::Store(l, _) | Op::FetchOr(l, _) | Op::FetchAnd(l, _) | Op::FetchAdd(l, _) => {
+                (l, true)
+            }
+            Op::HypervisorStore(l, _) | Op::TicketDraw(l) | Op::TicketRelease(l) => (l, false),
+            _ => return,
+        };
+        if let Some(mm) = memory_of(loc)
+            && self.life(mm) == Life::Freed
+        {
+            self.violated(Violation::FreedMm { cpu, mm, loc });
+        }
+        if writes {
+            match loc {
+                Loc::KernelEntry(mm) if self.word(Loc::Pinned(mm)) != 0 => {
+                    self.violated(Violation::PinnedWrite { cpu, mm });
+                }
+                Loc::PageIndex(_) | Loc::PtePmd(_) => {
+                    self.violated(Violation::StableWordWritten { cpu, loc })
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes note of what the code reported, for the checks that need to know what an operation meant.
+    pub fn note(&mut self, cpu: CpuId, event: Event) {
+        match event {
+            Event::Begin { operation } => self.cpus[cpu.index()].running = Some(operation),
+            Event::FrameGet { frame, slot } => {
+                // Counted already: one reference means that the page was free.
+                let freed = self.word(Loc::FrameRefs(frame)) == 1;
+                if freed || slot == Slot::Huge && self.word(Loc::Compound(frame)) == 0 {
+                    self.violated(Violation::GupOnReusedPage { cpu, frame });
+                }
+            }
+            Event::ReturnToUser {} => {
+                if let Some(mm) = self.cpus[cpu.index()].tlb_state.current_mm() {
+                    self.check_stale(mm);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn check_stale(&mut self, mm: MmId) {
+        let mapped = self.entry(mm, Slot::Pte).frame();
+        let stale = self.cpu_ids().find(|c| {
+            let c = self.cpus[c.index()];
+            let on_mm = c.tlb_state.loaded && c.tlb_state.active_mm == Some(mm);
+            on_mm && c.tlb[Slot::Pte as usize].is_some_and(|t| Some(t.frame) != mapped)
+        });
+        if let Some(cpu) = stale {
+            self.violated(Violation::StaleTlb { cpu, mm });
+        }
+    }
+
+    pub(super) fn violated(&mut self, violation: Violation) {
+        self.violation.get_or_insert(violation);
     }
 }
