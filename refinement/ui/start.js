@@ -83,7 +83,7 @@ export function openStart(place, context) {
       h(
         "section",
         { class: "verdicts", "aria-labelledby": "verdicts-title" },
-        h("h2", { id: "verdicts-title" }, "Every design in every environment, being checked now"),
+        h("h2", { id: "verdicts-title" }, "Every design in every environment, checked by this server"),
         h("p", { class: "quiet" }, "Rows: how the kernel takes its locks and where it awaits the flush. Columns: what it is built with and runs on. Every interleaving within small bounds is explored. A ", h("span", { class: "bad-text" }, "✗"), " opens its shortest counterexample, a ", h("span", { class: "good-text" }, "✓"), " the explorer."),
         progress,
         errors,

@@ -99,7 +99,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         let text = format!(
             "exploring {about}\n  http://{address}/\n\n\
              The page has the verdict of every design in every environment and opens the shortest run of each\n\
-             violation; `deadlock of 2011` there is one click away. Ctrl-C stops the server.\n"
+             violation; \"See the deadlock step by step\" is one click away. Ctrl-C stops the server.\n"
         );
         // Nobody may be listening to stdout; the page is there all the same.
         let _ = output::print(text);

@@ -7,7 +7,11 @@ use std::net::TcpListener;
 fn it_serves_for_as_long_as_it_was_told() {
     run("explore --seconds 1 --bind 127.0.0.1:0")
         .exits(0)
-        .prints(&["exploring v2.6.37", "http://127.0.0.1:", "deadlock of 2011"]);
+        .prints(&[
+            "exploring v2.6.37",
+            "http://127.0.0.1:",
+            "See the deadlock step by step",
+        ]);
 }
 
 #[test]
