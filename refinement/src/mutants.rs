@@ -27,6 +27,7 @@ mod locks;
 mod machine;
 mod mapping;
 mod order;
+mod pending;
 
 /// What part a fault is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -246,6 +247,7 @@ pub fn mutants() -> impl Iterator<Item = &'static Mutant> {
         locks::MUTANTS,
         list::MUTANTS,
         flush::MUTANTS,
+        pending::MUTANTS,
         order::MUTANTS,
         mapping::MUTANTS,
     ]

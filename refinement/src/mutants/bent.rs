@@ -249,3 +249,18 @@ pub fn straight(axes: Axes) -> Arc<dyn Runnable> {
 pub fn policy<D: Design>() -> Arc<dyn Runnable> {
     Arc::new(KernelCode::<D>::new())
 }
+
+/// A design that is `tracked` but for how it flushes.
+macro_rules! tracked_but {
+    ($name:ident, $policy:ty) => {
+        struct $name;
+        impl Design for $name {
+            type PgdLock = PgdSpin<IrqSave>;
+            const WALK_TAKES_PTL: bool = true;
+            type PtLock = IrqSave;
+            type Flush = $policy;
+            const AXES: Axes = Tracked::AXES;
+        }
+    };
+}
+pub(super) use tracked_but;

@@ -1,0 +1,193 @@
+//! Faults in counting the flushes that are put off: `tlb_flush_pending` as a flag, too late, too early, not at all.
+
+use shootdown_impl::cpu::{Context, Cpu, Task};
+use shootdown_impl::design::{
+    Axes, Design, FlushAfterUnlock, FlushPolicy, IrqSave, PgdSpin, Spinning, Tracked,
+};
+use shootdown_impl::event::{Event, Lock};
+use shootdown_impl::flush::{AfterUnlock, Counter, Flush as FlushOf, Moment, PendingCounter};
+use shootdown_impl::id::MmId;
+use shootdown_impl::kernel::Loc;
+use shootdown_impl::machine::{Machine, Word};
+use shootdown_impl::mm::{Covers, PtlGuard};
+use shootdown_impl::operation::Operation;
+use shootdown_impl::path::flush_tlb::flush_tlb_page;
+use shootdown_spec::design::Flush;
+use shootdown_spec::variant::Variant;
+
+use super::bent::{Bent, Fault, bent, policy, tracked_but};
+use super::flush::spec;
+use super::{Mutant, Part, mutant};
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    mutant(
+        Part::Flush,
+        "flag-for-counter",
+        "tlb_flush_pending is a flag: set and cleared, not counted (16af97dc5a89)",
+        |a| bent(a, &FlagForCounter),
+        "mm0=page_referenced_one/none=try_to_unmap_one/mm0=zap_page_range",
+    )
+    .model(Variant::FlagForCounter),
+    mutant(
+        Part::Flush,
+        "counter-raised-after-the-unlock",
+        "inc_tlb_flush_pending() after the unlock",
+        |a| bent(a, &RaisedLate),
+        "none=try_to_unmap_one/mm0=zap_page_range",
+    )
+    .model(Variant::RaiseAfterUnlock),
+    mutant(
+        Part::Flush,
+        "counter-read-before-the-lock",
+        "mm_tlb_flush_pending() before the pte's lock is taken",
+        |a| bent(a, &ReadEarly),
+        "none=try_to_unmap_one/mm0=zap_page_range",
+    )
+    .model(Variant::ReadBeforeLock),
+    mutant(
+        Part::Flush,
+        "counter-dropped-before-the-flush",
+        "dec_tlb_flush_pending() before the flush is complete",
+        |_| policy::<DroppedEarly>(),
+        "none=try_to_unmap_one/mm0=zap_page_range",
+    ),
+    mutant(
+        Part::Flush,
+        "counter-dropped-twice",
+        "dec_tlb_flush_pending() twice",
+        |_| policy::<DroppedTwice>(),
+        "none=try_to_unmap_one@mm0/none=idle",
+    ),
+    mutant(
+        Part::Flush,
+        "no-counter",
+        "flushes are deferred and nobody counts them",
+        |_| policy::<NotCounted>(),
+        "mm0=try_to_unmap_one/mm0=zap_page_range",
+    )
+    .model_design(spec(Flush::AfterUnlock)),
+];
+
+struct FlagForCounter;
+impl Fault for FlagForCounter {
+    fn fetch_add(&self, at: &Bent<'_>, word: &Word, delta: u64) -> u64 {
+        match at.loc(word) {
+            Some(Loc::FlushPending(_)) => {
+                at.machine.store(word, u64::from(delta == 1));
+                0
+            }
+            _ => at.machine.fetch_add(word, delta),
+        }
+    }
+}
+
+/// The increment is put off until the pte's lock is released.
+struct RaisedLate;
+impl Fault for RaisedLate {
+    fn fetch_add(&self, at: &Bent<'_>, word: &Word, delta: u64) -> u64 {
+        match at.loc(word) {
+            Some(Loc::FlushPending(_)) if delta == 1 => {
+                at.set(1);
+                0
+            }
+            _ => at.machine.fetch_add(word, delta),
+        }
+    }
+    fn observe(&self, at: &Bent<'_>, event: Event) {
+        match event {
+            Event::PendingRaised { .. } => {}
+            Event::LockReleased {
+                lock: Lock::Pte(mm),
+            } if at.noted(1) => {
+                at.machine.observe(event);
+                at.machine.fetch_add(at.word(Loc::FlushPending(mm)), 1);
+                at.machine.observe(Event::PendingRaised { mm });
+            }
+            _ => at.machine.observe(event),
+        }
+    }
+}
+
+/// The counter is read when `munmap` begins; 1 more than what was read is remembered.
+struct ReadEarly;
+impl Fault for ReadEarly {
+    fn begin(&self, at: &Bent<'_>, operation: Operation) {
+        at.machine.begin(operation);
+        if operation == Operation::ZapPageRange
+            && let Some(mm) = at.machine.tlb_state().current_mm()
+        {
+            let count = at.machine.load(at.word(Loc::FlushPending(mm)));
+            at.set(1 + count);
+            let count = count.min(255) as u8;
+            at.machine.observe(Event::PendingRead { mm, count });
+        }
+    }
+    fn load(&self, at: &Bent<'_>, word: &Word) -> u64 {
+        match (at.note.get(), at.loc(word)) {
+            (1.., Some(Loc::FlushPending(_))) => at.note.get() - 1,
+            _ => at.machine.load(word),
+        }
+    }
+    fn observe(&self, at: &Bent<'_>, event: Event) {
+        if !matches!(event, Event::PendingRead { .. }) || at.noted(0) {
+            at.machine.observe(event);
+        }
+    }
+}
+
+tracked_but!(NotCounted, FlushAfterUnlock);
+tracked_but!(DroppedEarly, DropsEarly);
+tracked_but!(DroppedTwice, DropsTwice);
+
+/// `dec_tlb_flush_pending` first, then the flush.
+struct DropsEarly;
+struct SettlesThenFlushes;
+impl FlushPolicy for DropsEarly {
+    type Young = AfterUnlock;
+    type Unmap = SettlesThenFlushes;
+    type Pending = SettledAlready;
+}
+impl Moment for SettlesThenFlushes {
+    const AFTER_UNLOCK: bool = true;
+    fn under_lock<M: Machine, T: Spinning, C: Context, S: Covers>(
+        _: &mut PtlGuard<'_, M, T, C, S>,
+        _: FlushOf,
+    ) {
+    }
+    fn after_unlock<M: Machine>(cpu: &mut Cpu<'_, M, Task>, flush: FlushOf) {
+        PendingCounter::settle(cpu, flush.mm);
+        flush_tlb_page(cpu, flush.mm);
+    }
+}
+
+/// A counter with another `settle`.
+macro_rules! counter {
+    ($name:ident, |$cpu:ident, $mm:ident| $settle:block) => {
+        struct $name;
+        impl Counter for $name {
+            fn raise<M: Machine, T: Spinning, C: Context, S: Covers>(
+                guard: &mut PtlGuard<'_, M, T, C, S>,
+            ) {
+                PendingCounter::raise(guard);
+            }
+            fn owed<M: Machine, T: Spinning, C: Context, S: Covers>(
+                guard: &mut PtlGuard<'_, M, T, C, S>,
+            ) -> bool {
+                PendingCounter::owed(guard)
+            }
+            fn settle<M: Machine>($cpu: &mut Cpu<'_, M, Task>, $mm: MmId) $settle
+        }
+    };
+}
+counter!(SettledAlready, |_cpu, _mm| {});
+counter!(SettlesTwice, |cpu, mm| {
+    PendingCounter::settle(cpu, mm);
+    PendingCounter::settle(cpu, mm);
+});
+
+struct DropsTwice;
+impl FlushPolicy for DropsTwice {
+    type Young = AfterUnlock;
+    type Unmap = AfterUnlock;
+    type Pending = SettlesTwice;
+}
