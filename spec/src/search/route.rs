@@ -20,6 +20,7 @@ const ENVIRONMENT: u32 = 0xf;
 impl Step {
     /// # Panics
     /// When an action index does not fit 27 bits or the mover is out of range.
+    #[inline]
     pub(super) fn new(index: usize, mover: Option<usize>) -> Step {
         assert!(
             index < 1 << INDEX_BITS,
@@ -39,10 +40,12 @@ impl Step {
         Step(index as u32 | mover << MOVER_SHIFT)
     }
 
+    #[inline]
     pub(super) fn index(self) -> u32 {
         self.0 & ((1 << INDEX_BITS) - 1)
     }
 
+    #[inline]
     fn mover(self) -> Option<u32> {
         let mover = self.0 >> MOVER_SHIFT & 0xf;
         (mover != ENVIRONMENT).then_some(mover)
@@ -73,6 +76,7 @@ impl Origin {
     };
 
     /// The cheapest way on by a step: its switches, its last mover (of several the lowest), the arrival it continues.
+    #[inline]
     fn onward(&self, step: Step) -> (u32, Movers, u32) {
         let Some(mover) = step.mover() else {
             // Hardware: whoever moved last still did.
@@ -90,6 +94,7 @@ impl Origin {
     }
 
     /// The arrival of last mover `bit`.
+    #[inline]
     fn arrival(&self, bit: Movers) -> u32 {
         self.first + (self.movers & (bit - 1)).count_ones()
     }
@@ -213,6 +218,7 @@ impl Best {
     }
 
     /// Moves what did not fit to another spill.
+    #[inline]
     pub(super) fn move_rest(&mut self, from: &Spill, to: &mut Spill) {
         let mut next = std::mem::replace(&mut self.more, END);
         while next != END {
@@ -227,6 +233,7 @@ impl Best {
     }
 
     /// Takes ways into account that were found after these ones: among equals these stay.
+    #[inline]
     pub(super) fn join(&mut self, spill: &mut Spill, later: &Best, laters: &Spill) {
         if later.switches < self.switches {
             *self = *later;
@@ -243,6 +250,7 @@ impl Best {
     }
 
     /// Appends the kept arrivals, lowest last mover first.
+    #[inline]
     pub(super) fn settle(&self, spill: &Spill, arrivals: &mut Vec<Arrival>) {
         let start = arrivals.len();
         if self.more == END {
