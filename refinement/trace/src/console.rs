@@ -1,0 +1,1 @@
+//! The console log of a hung machine: what each CPU waits for, and what follows.
