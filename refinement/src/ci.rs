@@ -14,6 +14,7 @@ pub mod github;
 pub mod junit;
 pub mod sarif;
 pub mod source;
+pub mod trace;
 
 use std::time::Duration;
 

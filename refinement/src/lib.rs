@@ -2,17 +2,15 @@
 //!
 //! [`map`] is the dictionary, the only place that names both. [`code`] makes a state space of the compiled code;
 //! [`relation`] explores it beside the protocol and says where they part; [`mutants`] are faults that somebody must
-//! notice. [`validate`] holds a recorded run of real threads against the protocol; [`ftrace`] judges what a real kernel
-//! recorded. [`export`] writes runs for other tools, [`ci`] results for machines that collect them, [`review`] the
+//! notice. [`validate`] holds a recorded run of real threads against the protocol; what a real kernel recorded is
+//! [`shootdown_trace`]'s. [`export`] writes runs for other tools, [`ci`] results for machines that collect them, [`review`] the
 //! design review. The binary `shootdown` is built on these.
 
 pub mod ci;
 pub mod code;
 pub mod export;
-pub mod ftrace;
 pub mod map;
 pub mod mutants;
-pub mod paragraph;
 pub mod relation;
 pub mod review;
 pub mod validate;

@@ -6,7 +6,7 @@
 //! classes, the acknowledgement of a flush IPI, the end of a split (`node.rs`). An edge `a -> b`
 //! says that whoever has to bring `a` about may first wait for `b` (`rules.rs`). If no program
 //! breaks a rule that the proof takes for granted (`breach.rs`) and the graph has no cycle
-//! (`graph.rs`), no context is ever stuck, in the sense of
+//! ([`Graph`]), no context is ever stuck, in the sense of
 //! [`State::stuck`](crate::state::State::stuck): `docs/order.md` has the theorem and its proof.
 //!
 //! Nothing here looks at a state or shares code with the model, so that each can contradict the
@@ -19,7 +19,6 @@
 //! certain. Nothing is said about loops (`progress`) or about anything but waiting.
 
 mod breach;
-mod graph;
 mod node;
 mod realise;
 mod rules;
@@ -27,10 +26,10 @@ mod text;
 mod walk;
 
 pub use breach::{Breach, Rule};
-pub use graph::{Graph, edges_of};
 pub use node::{Class, Kind, Node, Witness};
 pub use realise::{Arc, Realisation, arcs, realise, realised};
 pub use rules::{EdgeRule, Rules};
+pub use shootdown_graph::{Graph, edges_of};
 pub use text::cycle as cycle_text;
 pub use walk::{Held, Point, Step, Walk};
 

@@ -26,7 +26,7 @@ pub fn schedule(bytes: &[u8]) {
 
 /// The text of an ftrace: a report, which can be printed, or a place.
 pub fn ftrace(bytes: &[u8]) {
-    use shootdown_refinement::ftrace::{read, report::Rule, text};
+    use shootdown_trace::ftrace::{read, report::Rule, text};
     match read(bytes) {
         Ok(report) => assert!(!text::report(&report, &Rule::ALL, 80).is_empty()),
         Err(error) => assert!(error.line > 0 && error.column > 0, "{error}"),

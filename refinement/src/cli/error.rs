@@ -86,7 +86,7 @@ pub enum CliError {
         /// Where it came from.
         source_name: String,
         /// Where and what is wrong.
-        error: shootdown_refinement::validate::reader::ReadError,
+        error: shootdown_trace::ftrace::ReadError,
     },
     /// A matrix that cannot be taken for this binary's.
     #[error("{name}: {reason}\n  `shootdown matrix --json FILE` writes one")]

@@ -2,8 +2,8 @@
 
 use super::error::CliError;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
-pub use shootdown_refinement::paragraph::wrap;
 use shootdown_spec::search::{Progress, ProgressFn};
+pub use shootdown_trace::paragraph::wrap;
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

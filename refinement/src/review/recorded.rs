@@ -3,7 +3,7 @@
 use super::document::{Block, Part};
 use super::findings::Findings;
 use super::runs::Runs;
-use crate::ftrace::{recorded_hang, text};
+use shootdown_trace::ftrace::{recorded_hang, text};
 
 /// The part: what the recording that is kept ends in, and the model's run into the same.
 pub fn part(findings: &Findings, runs: &Runs<'_>) -> Option<Part> {

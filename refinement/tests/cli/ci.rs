@@ -130,7 +130,7 @@ fn validate_points_to_the_line_that_does_not_fit() {
 /// is a control: it keeps the three rules that are asked for by default, and the strict one is not asked for.
 #[test]
 fn validate_tells_each_rule_of_a_kernels_trace() {
-    let trace = |name: &str| format!("{}/tests/ftrace/{name}", env!("CARGO_MANIFEST_DIR"));
+    let trace = |name: &str| format!("{}/trace/tests/ftrace/{name}", env!("CARGO_MANIFEST_DIR"));
     let hung = trace("16_hang_console_dump_kswapd.txt.gz");
     let all = "--rule hang,upstream,order,strict";
     let (ran, junit, sarif) = told(&format!("validate --ftrace {hung} {all}"), 1);

@@ -1,7 +1,7 @@
 //! Does a possible cycle happen? The model is asked, within its bounds.
 
 use super::Order;
-use super::graph::edges_of;
+use super::edges_of;
 use super::node::Node;
 use crate::config::Config;
 use crate::id::{Context, Level};

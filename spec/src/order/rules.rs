@@ -3,7 +3,7 @@
 //! Each rule is one sentence of the proof in `docs/order.md`. An analysis that leaves one out is
 //! wrong; [`Rules::without`] exists so that the tests can show of each that it is needed.
 
-use super::graph::Graph;
+use super::Graph;
 use super::node::{Class, Kind, Node, Witness};
 use super::walk::{Point, Walk};
 use crate::config::Config;

@@ -1,7 +1,7 @@
 //! A cycle as lockdep would print it, if lockdep knew IPIs: each edge with the lines that make it,
 //! then the scenario, a CPU for every edge.
 
-use super::graph::edges_of;
+use super::edges_of;
 use super::node::{Kind, Node, Witness};
 use super::{Graph, Step};
 use crate::program::ProgramId;

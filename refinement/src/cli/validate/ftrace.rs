@@ -8,10 +8,10 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::output;
 use clap::ValueEnum;
 use serde::Serialize;
+use shootdown_refinement::ci::trace::findings;
 use shootdown_refinement::ci::{self, Case, Outcome};
-use shootdown_refinement::ftrace::findings::findings;
-use shootdown_refinement::ftrace::report::{Report, Rule as Judged, Verdict};
-use shootdown_refinement::ftrace::{self, text};
+use shootdown_trace::ftrace::report::{Report, Rule as Judged, Verdict};
+use shootdown_trace::ftrace::{self, text};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

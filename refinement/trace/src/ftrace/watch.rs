@@ -9,7 +9,7 @@
 //! | interrupts are off | the FLAGS column of the line, which is read from the processor |
 
 use super::class::Classes;
-use super::context::{Attempt, Awaiting, Contexts, Flushes, Held, Key, Lock, Request};
+use super::context::{Attempt, Awaiting, Contexts, Flushes, Held, Key, Lock, Mode, Request};
 use super::event::{self, Event};
 use super::line::{Level, Line};
 use super::machine::{Machine, Noted};
@@ -18,7 +18,6 @@ use super::place::{Address, Place};
 use super::strict::Strict;
 use super::upstream::{self, OffWait};
 use serde::Serialize;
-use shootdown_spec::program::Mode;
 use std::collections::HashMap;
 
 /// Requests that are remembered until they are answered. A kernel has one for each pair of CPUs.

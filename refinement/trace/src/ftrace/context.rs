@@ -7,8 +7,17 @@ use super::class::ClassId;
 use super::line::Level;
 use super::place::{Address, Place};
 use serde::Serialize;
-use shootdown_spec::program::Mode;
 use std::collections::{BTreeMap, HashMap};
+
+/// How a lock is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// `spin_lock`, `write_lock`.
+    Exclusive,
+    /// `read_lock`.
+    Shared,
+}
 
 /// Which context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,10 +1,10 @@
 //! The recordings as they are. The numbers are those of whoever recorded them, counted by another program.
 
 use crate::recordings::{CONTROL, DEFAULT, HUNG, LOST, THP, UNMAP, bytes, chains, folder};
-use shootdown_refinement::ftrace::hang::Wait;
-use shootdown_refinement::ftrace::order::Through;
-use shootdown_refinement::ftrace::report::{Report, Rule, Verdict};
-use shootdown_refinement::ftrace::{self, text};
+use shootdown_trace::ftrace::hang::Wait;
+use shootdown_trace::ftrace::order::Through;
+use shootdown_trace::ftrace::report::{Report, Rule, Verdict};
+use shootdown_trace::ftrace::{self, text};
 
 struct Kept {
     name: &'static str,

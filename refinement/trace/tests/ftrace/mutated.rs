@@ -2,8 +2,8 @@
 
 use crate::recordings::{HUNG, LOST, THP, UNMAP, chains, judge, lines};
 use proptest::prelude::*;
-use shootdown_refinement::ftrace::report::Rule;
-use shootdown_refinement::ftrace::{self, text};
+use shootdown_trace::ftrace::report::Rule;
+use shootdown_trace::ftrace::{self, text};
 use std::sync::LazyLock;
 
 /// Lines that have something of everything: the start of each recording, and the hang.

@@ -2,7 +2,7 @@
 
 mod hang;
 
-use super::order::{Cycle, Edge, Line, Order, Through};
+use super::order::{Cycle, Edge, Kind, Line, Order, Through};
 use super::place::Unit;
 use super::report::{Report, Rule, Verdict};
 use super::strict::ClassUnder;
@@ -10,7 +10,6 @@ use super::upstream::{Upstream, Waits};
 use crate::paragraph::wrap;
 pub use hang::hang;
 use hang::standing;
-use shootdown_spec::order::Kind;
 use std::fmt::Write as _;
 
 /// How many lines of a kind are printed.
@@ -204,7 +203,7 @@ fn upstream(upstream: &Upstream, width: usize) -> String {
 }
 
 /// Waits for the same classes in one line.
-pub(super) fn waited(waits: &Waits) -> String {
+pub fn waited(waits: &Waits) -> String {
     let chain: Vec<String> = waits.chain.iter().map(ToString::to_string).collect();
     let across: Vec<String> = waits.held_across.iter().map(ToString::to_string).collect();
     let judged = if waits.violated {
@@ -299,12 +298,11 @@ fn because(edge: &Edge) -> String {
             format!("{from} is held with interrupts on, and an interrupt waits for {to}:")
         }
         Kind::Handler => format!("the {from} is not given while an interrupt waits for {to}:"),
-        Kind::Splitting => format!("{from} waits for {to}:"),
     }
 }
 
 /// What was awaited under the locks of a class in one line.
-pub(super) fn held_across(under: &ClassUnder) -> String {
+pub fn held_across(under: &ClassUnder) -> String {
     let mut parts = vec![format!("{} from lock to release", under.chains)];
     for (n, what) in [
         (under.unanswered, "released without a visible answer"),

@@ -1,7 +1,7 @@
 //! Recordings with something done to them: each is judged by what it says then.
 
 use crate::recordings::{CONTROL, DEFAULT, HUNG, THP, chains, judge, lines};
-use shootdown_refinement::ftrace::report::{Rule, Verdict};
+use shootdown_trace::ftrace::report::{Rule, Verdict};
 
 /// The chain of lines 880 to 901 of the recording of huge pages, which has 22.
 const CHAIN: usize = 22;

@@ -1,8 +1,8 @@
 //! The kept recordings, and what the tests do with them.
 
 use flate2::read::GzDecoder;
-use shootdown_refinement::ftrace::report::{Report, Rule};
-use shootdown_refinement::ftrace::{self};
+use shootdown_trace::ftrace::report::{Report, Rule};
+use shootdown_trace::ftrace::{self};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 

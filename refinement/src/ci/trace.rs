@@ -1,37 +1,19 @@
-//! A rule that a trace violates, as findings for machines ([`crate::ci`]): each with the line to look at first, and the
+//! A rule that a kernel's trace violates, as findings: each with the line to look at first, and the
 //! lines that belong to it. What they say is what the report for people says.
 
-use super::hang::Hang;
-use super::order::{Cycle, Line};
-use super::place::Place;
-use super::report::{Report, Rule};
-use super::strict::{Chain, ClassUnder};
-use super::text;
-use super::upstream::Waits;
-use crate::ci::{self, Finding, Severity};
-
-impl Rule {
-    /// What it forbids, as a sentence.
-    pub fn promise(self) -> &'static str {
-        match self {
-            Rule::Hang => {
-                "nobody waits for himself, by way of locks and acknowledgements, where the trace ends"
-            }
-            Rule::Upstream => {
-                "nobody waits with interrupts off for a lock that is held while acknowledgements are awaited"
-            }
-            Rule::Order => "what was waited for while something was withheld has no cycle",
-            Rule::Strict => {
-                "no page-table lock and no pgd_lock is held while acknowledgements are awaited"
-            }
-        }
-    }
-}
+use super::{Finding, Severity};
+use shootdown_trace::ftrace::hang::Hang;
+use shootdown_trace::ftrace::order::{Cycle, Line};
+use shootdown_trace::ftrace::place::Place;
+use shootdown_trace::ftrace::report::{Report, Rule};
+use shootdown_trace::ftrace::strict::{Chain, ClassUnder};
+use shootdown_trace::ftrace::text;
+use shootdown_trace::ftrace::upstream::Waits;
 
 /// Everything in the trace against a rule; `file` is the name that the trace was given by. Empty exactly if
 /// [`Report::violated`] says no.
 pub fn findings(report: &Report, rule: Rule, file: &str) -> Vec<Finding> {
-    let at = |line: u64| ci::Place {
+    let at = |line: u64| super::Place {
         file: file.to_string(),
         line: Some(line),
     };

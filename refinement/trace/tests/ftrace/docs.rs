@@ -1,8 +1,8 @@
 //! `docs/ftrace.md` quotes what is printed about the kept recordings. After a change that is meant:
-//! `SHOOTDOWN_WRITE_DOCS=1 cargo test -p shootdown-refinement --test ftrace docs`.
+//! `SHOOTDOWN_WRITE_DOCS=1 cargo test -p shootdown-trace --test ftrace docs`.
 
 use crate::recordings::{CONTROL, DEFAULT, HUNG, LOST, THP, UNMAP, bytes, chains};
-use shootdown_refinement::ftrace::{self, text};
+use shootdown_trace::ftrace::{self, text};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -55,7 +55,7 @@ fn table() -> String {
 
 #[test]
 fn the_page_quotes_what_is_printed() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/ftrace.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/ftrace.md");
     let page = std::fs::read_to_string(&path).expect("docs/ftrace.md");
     let (hung, control) = (printed(HUNG), printed(CONTROL));
     let parts = [

@@ -1,6 +1,6 @@
 //! The deadlock that a recorded kernel did not have: the graph of the order proof, over the lock classes of a trace.
 //!
-//! The graph, its cycles and the kinds of edges are [`shootdown_spec::order`]'s; the rules are those of `docs/order.md`,
+//! The graph and its cycles are those of the proof ([`shootdown_graph`]); the rules are those of `docs/order.md`,
 //! fed with events of a kernel in place of program lines:
 //!
 //! | rule | edge | made by |
@@ -20,13 +20,26 @@
 //! are listed only: they are lockdep's subject, and it knows the annotations.
 
 use super::class::{ClassId, Classes};
-use super::context::{Context, Off};
+use super::context::{Context, Mode, Off};
 use super::line::Level;
 use super::place::{Address, Place};
 use serde::Serialize;
-use shootdown_spec::order::{Graph, Kind, edges_of};
-use shootdown_spec::program::Mode;
+use shootdown_graph::{Graph, edges_of};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Why an edge is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The lock is held while its holder waits.
+    Held,
+    /// Somebody waits with interrupts off, and so does not acknowledge.
+    InterruptsOff,
+    /// The lock is held with interrupts on, and an interrupt there waits.
+    Interrupted,
+    /// An interrupt handler waits, and meanwhile its CPU does not acknowledge.
+    Handler,
+}
 
 /// Something that can be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -101,6 +101,22 @@ impl Rule {
             Rule::Strict => "strict",
         }
     }
+
+    /// What it forbids, as a sentence.
+    pub fn promise(self) -> &'static str {
+        match self {
+            Rule::Hang => {
+                "nobody waits for himself, by way of locks and acknowledgements, where the trace ends"
+            }
+            Rule::Upstream => {
+                "nobody waits with interrupts off for a lock that is held while acknowledgements are awaited"
+            }
+            Rule::Order => "what was waited for while something was withheld has no cycle",
+            Rule::Strict => {
+                "no page-table lock and no pgd_lock is held while acknowledgements are awaited"
+            }
+        }
+    }
 }
 
 /// The judgement by the rules that were chosen.

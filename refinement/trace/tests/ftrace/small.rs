@@ -1,9 +1,9 @@
 //! Small traces of what the recordings do not have: interrupts that take locks, trylocks, readers, sleeping locks.
 
 use crate::recordings::{chains, judge_text};
-use shootdown_refinement::ftrace::hang::Wait;
-use shootdown_refinement::ftrace::order::Through;
-use shootdown_refinement::ftrace::report::{Report, Rule};
+use shootdown_trace::ftrace::hang::Wait;
+use shootdown_trace::ftrace::order::Through;
+use shootdown_trace::ftrace::report::{Report, Rule};
 use std::fmt::Write as _;
 
 /// `task cpu flags event`, one a line; the time is the line's number.

@@ -21,7 +21,6 @@ pub mod class;
 pub mod console;
 pub mod context;
 pub mod event;
-pub mod findings;
 pub mod hang;
 pub mod line;
 pub mod machine;
@@ -34,14 +33,26 @@ pub mod text;
 pub mod upstream;
 pub mod watch;
 
-use crate::validate::reader::ReadError;
 use line::{Malformed, Parsed};
 use reader::{Reader, Whole};
 use report::{Counts, Report};
 use std::io::{self, BufRead};
+use thiserror::Error;
 use watch::Watch;
 
-/// What the recorder of the hang that is kept saw: file 16 of `refinement/tests/ftrace`.
+/// Why a trace cannot be read: where and what.
+#[derive(Debug, Error)]
+#[error("{line}:{column}: {reason}")]
+pub struct ReadError {
+    /// The line, from 1.
+    pub line: u64,
+    /// The column in bytes, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// What the recorder of the hang that is kept saw: file 16 of `tests/ftrace`.
 const HUNG: &[u8] = include_bytes!("../tests/ftrace/16_hang_console_dump_kswapd.txt.gz");
 
 /// The recorded hang of a Linux 6.12 whose `pgd_lock` was made irqsave again: [`hang::Hang`] has it as data,
