@@ -8,8 +8,18 @@
 //! Compiling a protocol gives a system of guarded steps over bounded
 //! cells, which the search, the second opinions and the proofs share.
 
+pub mod check;
+pub mod compile;
+pub mod eval;
+pub mod explore;
 pub mod expr;
+pub mod machine;
+pub mod progress;
 pub mod protocol;
+pub mod run;
+pub mod stuck;
+pub mod system;
+pub mod waits;
 
 pub use expr::{Binary, Expr, Place, Unary};
 pub use protocol::{
