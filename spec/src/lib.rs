@@ -27,6 +27,7 @@ pub mod design;
 pub mod environment;
 pub mod export;
 pub mod id;
+pub mod lower;
 pub mod message;
 pub mod mm;
 pub mod model;

@@ -119,6 +119,7 @@ impl<'a> Compiler<'a> {
             system: System {
                 cpus: p.cpus,
                 cells: Vec::new(),
+                starts: Vec::new(),
                 cpu_cells: Vec::new(),
                 contexts: Vec::new(),
                 steps: Vec::new(),

@@ -109,6 +109,11 @@ impl Graph {
         self.levels.partition_point(|&first| first <= number) - 1
     }
 
+    /// One past the last initial state.
+    pub fn first_level_end(&self) -> u32 {
+        self.levels.get(1).copied().unwrap_or(self.len() as u32)
+    }
+
     /// Bytes in use.
     pub fn bytes(&self) -> usize {
         self.states.capacity() * 8
@@ -201,13 +206,14 @@ pub fn explore(machine: &Machine<'_>, bounds: Bounds<'_>) -> Graph {
         reached: system
             .contexts
             .iter()
-            .map(|c| vec![false; c.places.len() + 1])
+            .map(|c| vec![false; c.steps.len()])
             .collect(),
         cut: None,
     };
     let mut index = Index::new();
-    let initial = machine.initial();
-    index.find_or_insert(&mut graph.states, &initial);
+    for initial in machine.initial() {
+        index.find_or_insert(&mut graph.states, &initial);
+    }
     let mut moves = Moves::default();
     let mut state = Vec::new();
     while graph.expanded < graph.len() {

@@ -161,16 +161,33 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// The state at the start.
-    pub fn initial(&self) -> Vec<u64> {
+    /// The states it can start in.
+    pub fn initial(&self) -> Vec<Vec<u64>> {
         let mut words = vec![0; self.words];
         for (i, cell) in self.system.cells.iter().enumerate() {
-            // An initial value out of its range is the nearest in range; front ends refuse it.
-            let init = cell.init.clamp(cell.lo, cell.hi);
-            let fits = self.put(&mut words, CellId(i as u32), init);
-            debug_assert!(fits.is_ok(), "it was clamped");
+            self.start_with(&mut words, CellId(i as u32), cell.init);
         }
-        words
+        if self.system.starts.is_empty() {
+            return vec![words];
+        }
+        self.system
+            .starts
+            .iter()
+            .map(|values| {
+                let mut start = words.clone();
+                for &(cell, value) in values {
+                    self.start_with(&mut start, cell, value);
+                }
+                start
+            })
+            .collect()
+    }
+
+    /// An initial value out of its range is the nearest in range; front ends refuse it.
+    fn start_with(&self, words: &mut [u64], cell: CellId, value: i64) {
+        let decl = &self.system.cells[cell.0 as usize];
+        let fits = self.put(words, cell, value.clamp(decl.lo, decl.hi));
+        debug_assert!(fits.is_ok(), "it was clamped");
     }
 
     fn cell_of(&self, words: &[u64], r: &CellRef) -> Option<CellId> {

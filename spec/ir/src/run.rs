@@ -33,8 +33,11 @@ pub fn shortest(machine: &Machine<'_>, graph: &Graph, target: u32) -> Run {
     // Forwards: by state and last CPU, the fewest changes, and how.
     type Arrival = (usize, Option<(u32, usize, u32)>);
     const NOBODY: usize = usize::MAX;
-    let mut best: HashMap<(u32, usize), Arrival> = HashMap::from([((0, NOBODY), (0, None))]);
-    let mut here: Vec<(u32, usize)> = vec![(0, NOBODY)];
+    let mut best: HashMap<(u32, usize), Arrival> = (0..graph.first_level_end())
+        .map(|start| ((start, NOBODY), (0, None)))
+        .collect();
+    let mut here: Vec<(u32, usize)> = best.keys().copied().collect();
+    here.sort_unstable();
     for l in 0..level {
         let mut next = Vec::new();
         for &(number, last) in &here {

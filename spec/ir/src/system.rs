@@ -8,7 +8,7 @@ use crate::expr::{Binary, Unary};
 use crate::protocol::{Kind, Pc, SourceId, Span};
 
 /// Index of a [`Cell`] in [`System::cells`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CellId(pub u32);
 
 /// Index of a [`Context`] in [`System::contexts`].
@@ -242,6 +242,8 @@ pub struct System {
     pub cpus: usize,
     /// All cells.
     pub cells: Vec<Cell>,
+    /// Where the system can start: for each start the values that differ from the cells' own. None: as the cells say.
+    pub starts: Vec<Vec<(CellId, i64)>>,
     /// Cells of each CPU.
     pub cpu_cells: Vec<CpuCells>,
     /// All contexts, by CPU, lowest level first.
