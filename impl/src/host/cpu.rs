@@ -97,6 +97,7 @@ impl<'h, C: Code, O: Observer> HostCpu<'h, C, O> {
             }
         }
         slot.store(0, Relaxed);
+        self.me().ticks.fetch_add(1, Relaxed);
     }
 
     fn name(&self, lock: &Word) -> Loc {

@@ -10,6 +10,7 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::compiler_fence;
+use std::time::Duration;
 use std::thread_local;
 
 use crate::host::shared::{Host, PerCpu};
@@ -192,6 +193,25 @@ pub(super) fn vector(bit: u32) -> Vector {
 }
 
 impl Host {
+    /// The processor time that a CPU's thread has used; zero before it is one. Only while the threads are not joined.
+    pub(super) fn ran(&self, cpu: CpuId) -> Duration {
+        let thread = self.cpus[cpu.index()].pthread.load(SeqCst) as libc::pthread_t;
+        if thread == 0 {
+            return Duration::ZERO;
+        }
+        // SAFETY: the thread is not joined yet, so its handle is valid; both out-pointers are to our own variables.
+        unsafe {
+            let mut clock: libc::clockid_t = 0;
+            let mut time: libc::timespec = std::mem::zeroed();
+            if libc::pthread_getcpuclockid(thread, &mut clock) != 0
+                || libc::clock_gettime(clock, &mut time) != 0
+            {
+                return Duration::ZERO;
+            }
+            Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+        }
+    }
+
     /// Makes an interrupt pending on a CPU, on behalf of the vector's sender.
     pub fn raise(&self, to: CpuId, vector: Vector) {
         let bit = match vector {

@@ -147,6 +147,8 @@ pub struct Recorder<'h> {
     /// Nothing more is wanted (the disk is full).
     stopped: AtomicBool,
     lost: AtomicU64,
+    /// CPUs that wait for the reader.
+    blocked: AtomicU64,
 }
 
 impl<'h> Recorder<'h> {
@@ -171,6 +173,7 @@ impl<'h> Recorder<'h> {
             overwrite,
             stopped: AtomicBool::new(false),
             lost: AtomicU64::new(0),
+            blocked: AtomicU64::new(0),
         }
     }
 
@@ -189,6 +192,11 @@ impl<'h> Recorder<'h> {
     /// How many events were numbered and then not kept, because the machine was taken down.
     pub fn lost(&self) -> u64 {
         self.lost.load(SeqCst)
+    }
+
+    /// Whether a CPU waits for the reader: a slow disk is no hang.
+    pub fn is_behind(&self) -> bool {
+        self.blocked.load(SeqCst) > 0
     }
 
     /// The records that can be read now, of all CPUs, in no particular order.
@@ -214,6 +222,22 @@ impl<'h> Recorder<'h> {
         let mut records: Vec<Record> = self.buffers.iter().enumerate().flat_map(of).collect();
         records.sort_by_key(|r| r.seq);
         records
+    }
+}
+
+impl Recorder<'_> {
+    /// Waits for room; false if nothing more is wanted. The reader is no CPU: waiting for it cannot deadlock.
+    #[cold]
+    fn push_late(&self, ring: &Ring<AtomicU64>, record: [u64; 3]) -> bool {
+        loop {
+            if self.host.aborted() || self.stopped.load(Relaxed) {
+                return false;
+            }
+            std::thread::yield_now();
+            if ring.push(record, self.overwrite).is_ok() {
+                return true;
+            }
+        }
     }
 }
 
@@ -250,17 +274,13 @@ impl Observer for Recorder<'_> {
         let word = event.pack() | if irq { IRQ } else { 0 };
         let since = buffer.since.load(Relaxed);
         let seq = self.host.clock.fetch_add(1, SeqCst);
-        while buffer
-            .ring
-            .push([seq, since, word], self.overwrite)
-            .is_err()
-        {
-            if self.host.aborted() || self.stopped.load(Relaxed) {
+        let record = [seq, since, word];
+        if buffer.ring.push(record, self.overwrite).is_err() {
+            self.blocked.fetch_add(1, SeqCst);
+            if !self.push_late(&buffer.ring, record) {
                 self.lost.fetch_add(1, Relaxed);
-                return;
             }
-            // The reader is no CPU: waiting for it cannot deadlock.
-            std::thread::yield_now();
+            self.blocked.fetch_sub(1, SeqCst);
         }
     }
 

@@ -42,7 +42,7 @@ pub(super) struct PerCpu {
     pub tlb: [AtomicU64; 2],
     /// [`TlbState`], packed.
     pub tlb_state: AtomicU64,
-    /// Counts operations ended and interrupts served: progress.
+    /// Counts operations, interrupts and waits that are over: progress.
     pub ticks: AtomicU64,
     /// Operations ended.
     pub ops: AtomicU64,

@@ -26,7 +26,7 @@ use crate::host::recorder::Recorder;
 use crate::host::stress::driver::{Driver, Mix};
 use crate::host::stress::record::Disk;
 use crate::host::trace::{Header, SCHEMA};
-use crate::host::watchdog::{HangReport, Picture};
+use crate::host::watchdog::{HangReport, Watch};
 use crate::host::{Host, HostCpu, HostViolation, IrqMode};
 use crate::id::{CpuId, MmId};
 use crate::operation::Code;
@@ -330,7 +330,7 @@ impl<C: Code> Session<'_, C> {
                 self.host.abort();
             }
             let started = Instant::now();
-            let (hang, cancelled) = self.watch(started, &barrier);
+            let (hang, cancelled) = self.watch(started, &barrier, observer);
             let elapsed = started.elapsed();
             let harvests = threads.into_iter().filter_map(|t| t.join().ok()).collect();
             match failed {
@@ -370,9 +370,13 @@ impl<C: Code> Session<'_, C> {
     }
 
     /// Watches until all CPUs are done or a hang is certain.
-    fn watch(&self, started: Instant, barrier: &Barrier) -> (Option<HangReport>, bool) {
-        let mut suspect: Option<(Picture, Vec<crate::host::watchdog::Edge>, Instant)> = None;
-        let (mut moved, mut ticks) = (Instant::now(), Vec::new());
+    fn watch(
+        &self,
+        started: Instant,
+        barrier: &Barrier,
+        observer: &Recorder<'_>,
+    ) -> (Option<HangReport>, bool) {
+        let mut watch = Watch::new(self.config.hang_after);
         let mut cancelled = false;
         while barrier.done.load(SeqCst) < barrier.cpus && !self.host.aborted() {
             thread::sleep(Duration::from_millis(2));
@@ -383,39 +387,19 @@ impl<C: Code> Session<'_, C> {
             {
                 self.finish.store(true, SeqCst);
             }
-            let picture = self.host.picture();
-            if ticks != picture.ticks {
-                (moved, ticks) = (Instant::now(), picture.ticks.clone());
+            if observer.is_behind() {
+                watch.moved();
             }
-            suspect = match (suspect.take(), picture.cycle()) {
-                (Some((earlier, cycle, since)), _) if picture.still(&earlier, &cycle) => {
-                    Some((earlier, cycle, since))
-                }
-                (_, Some(cycle)) => Some((picture.clone(), cycle, Instant::now())),
-                (_, None) => None,
-            };
-            let hang = match &suspect {
-                Some((_, cycle, since)) if since.elapsed() >= self.config.hang_after => {
-                    Some((cycle.clone(), *since))
-                }
-                _ if moved.elapsed() >= STALLED && barrier.ready.load(SeqCst) == barrier.cpus => {
-                    Some((Vec::new(), moved))
-                }
-                _ => None,
-            };
-            if let Some((cycle, since)) = hang {
-                let stuck_for_ms = since.elapsed().as_millis() as u64;
+            let picture = self.host.picture();
+            if let Some(hang) = watch.look(&picture, started.elapsed()) {
                 self.host.abort();
-                let cpus = picture.cpus;
-                return (
-                    Some(HangReport {
-                        cpus,
-                        cycle,
-                        stuck_for_ms,
-                        last_events: Vec::new(),
-                    }),
-                    cancelled,
-                );
+                let report = HangReport {
+                    cpus: picture.cpus,
+                    cycle: hang.cycle,
+                    stuck_for_ms: hang.stuck_for.as_millis() as u64,
+                    last_events: Vec::new(),
+                };
+                return (Some(report), cancelled);
             }
         }
         (None, cancelled)
@@ -456,9 +440,6 @@ impl<C: Code> Session<'_, C> {
         }
     }
 }
-
-/// Nothing at all has moved for so long: a hang, although no circle is seen.
-const STALLED: Duration = Duration::from_secs(10);
 
 struct Barrier {
     ready: AtomicU8,
