@@ -73,13 +73,13 @@ pub type ProgressFn = Arc<dyn Fn(&Progress) + Send + Sync>;
 /// How far, how wide and how observed a search runs. `Options::default()` runs to the end on all cores.
 #[derive(Clone)]
 pub struct Options {
-    /// Worker threads. Changes the time a search takes, nothing else.
+    /// Worker threads. Changes the time a search takes, nothing else; no more are started than are of use.
     pub threads: NonZeroUsize,
-    /// Stop once at least this many distinct states are known (checked every few thousand expansions, at points
-    /// that do not depend on the thread count).
+    /// Stop at exactly this many distinct states, the first in the order of their numbers, if there are more. States of
+    /// which some successors were left out for that do not count as expanded, and neither do a few dozen before them.
     pub max_states: Option<u64>,
     /// Stop before the search structures hold more than this many bytes. What states own on the heap is not
-    /// counted: only the model could tell.
+    /// counted: only the model could tell. A search that gets no more memory from the system stops in the same way.
     pub max_memory: Option<u64>,
     /// Stop after this time.
     pub timeout: Option<Duration>,

@@ -109,23 +109,40 @@ proptest! {
     }
 
     #[test]
-    fn a_bound_on_states_cuts_a_run_into_a_prefix_of_the_whole(model in drawn(1..40, 4), bound in 0u64..40) {
+    fn a_bound_on_states_cuts_a_run_into_a_prefix_of_the_whole(model in drawn(1..40, 4), bound in 1u64..40) {
         let whole = search(&model, |m, s| m.facts[*s], &Options::threads(1).keeping_graph());
         let options = Options { max_states: Some(bound), ..Options::threads(1).keeping_graph() };
         let cut = search(&model, |m, s| m.facts[*s], &options);
-        // Levels this small are one batch: the run ends with the first level that reaches the bound.
         prop_assert_eq!(cut.complete, cut.stopped.is_none());
+        prop_assert_eq!(cut.complete, whole.unique <= bound);
         if cut.complete {
             prop_assert_eq!(lasting(&cut), lasting(&whole));
         } else {
             prop_assert_eq!(cut.stopped, Some(Stop::MaxStates));
-            prop_assert!(cut.unique >= bound);
-            prop_assert_eq!(&cut.levels[..], &whole.levels[..cut.levels.len()]);
+            prop_assert_eq!(cut.unique, bound);
+            prop_assert_eq!(cut.levels.iter().sum::<u64>(), bound);
+            if let Some((last, before)) = cut.levels.split_last() {
+                prop_assert_eq!(before, &whole.levels[..before.len()]);
+                prop_assert!(*last <= whole.levels[before.len()]);
+            }
             let graph = cut.graph.as_ref().unwrap();
             prop_assert!(!graph.is_complete());
             prop_assert_eq!((0..graph.states()).filter(|&s| graph.is_expanded(s)).count() as u64, cut.expanded);
-            for (bit, hit) in cut.hits.iter().enumerate().filter(|(_, h)| h.is_some()) {
-                prop_assert_eq!(hit, &whole.hits[bit]);
+            // The numbers are those of the whole, and so is what they have.
+            let of_whole = whole.graph.as_ref().unwrap();
+            for s in 0..graph.states() {
+                prop_assert_eq!(graph.facts(s), of_whole.facts(s));
+                if graph.is_expanded(s) {
+                    prop_assert_eq!(graph.targets(s), of_whole.targets(s));
+                }
+            }
+            for (bit, hit) in cut.hits.iter().enumerate() {
+                let Some(hit) = hit else { continue };
+                let best = whole.hits[bit].as_ref().unwrap();
+                prop_assert_eq!(hit.depth, best.depth);
+                if hit.depth + 1 < cut.levels.len() {
+                    prop_assert_eq!(hit, best);
+                }
             }
         }
     }
@@ -284,6 +301,9 @@ fn a_wide_random_graph_gives_the_same_outcome_on_any_number_of_threads() {
     };
     let one = cut(1);
     assert_eq!(one.stopped, Some(Stop::MaxStates));
+    assert_eq!(one.unique, 30_000);
+    // States are left unexpanded for the bound, but not more than a last batch of them.
+    assert!(one.generated > one.unique, "{one:?}");
     for threads in [2, 8] {
         assert_eq!(
             lasting(&cut(threads)),

@@ -1,5 +1,6 @@
 //! Expanding: the successors of up to a few thousand states of one level, on one thread.
 
+use std::collections::TryReserveError;
 use std::hash::Hash;
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -58,6 +59,8 @@ pub(super) struct Chunk<S> {
     pub(super) generated: u64,
     pub(super) terminal: u64,
     pub(super) expanded: bool,
+    /// There was no memory to expand it.
+    pub(super) exhausted: bool,
     /// The new states.
     pub(super) segment: Option<Segment<S>>,
     /// How many of them have each fact, and the facts of each when the graph is kept.
@@ -82,6 +85,7 @@ impl<S> Default for Chunk<S> {
             generated: 0,
             terminal: 0,
             expanded: false,
+            exhausted: false,
             segment: None,
             counts: [0; 64],
             facts: Vec::new(),
@@ -103,6 +107,7 @@ impl<S: Hash> Chunk<S> {
         self.generated = 0;
         self.terminal = 0;
         self.expanded = false;
+        self.exhausted = false;
         self.segment = None;
         self.counts = [0; 64];
     }
@@ -128,9 +133,20 @@ impl<S: Hash> Chunk<S> {
         frontier: &Frontier<S>,
         keep_graph: bool,
     ) {
+        self.exhausted = self.try_expand(model, frontier, keep_graph).is_err();
+        self.expanded = !self.exhausted;
+    }
+
+    fn try_expand<M: Scheduled<State = S>>(
+        &mut self,
+        model: &M,
+        frontier: &Frontier<S>,
+        keep_graph: bool,
+    ) -> Result<(), TryReserveError> {
         let mut actions = Vec::new();
         let mut recent = [NONE; RECENT];
         for (state, origin) in frontier.range(self.range.clone()) {
+            self.room(keep_graph)?;
             let mut degree = 0u32;
             actions.clear();
             model.actions(state, &mut actions);
@@ -160,8 +176,44 @@ impl<S: Hash> Chunk<S> {
                 self.degrees.push(degree);
             }
         }
+        self.by_shard.try_reserve(self.proposals.len())?;
         self.sort();
-        self.expanded = true;
+        Ok(())
+    }
+
+    /// Makes room for the successors of a state, of which most have far fewer.
+    #[inline]
+    fn room(&mut self, keep_graph: bool) -> Result<(), TryReserveError> {
+        const SUCCESSORS: usize = 64;
+        if self.proposals.capacity() - self.proposals.len() < SUCCESSORS {
+            self.proposals.try_reserve(SUCCESSORS)?;
+        }
+        if self.states.capacity() - self.states.len() < SUCCESSORS {
+            self.states.try_reserve(SUCCESSORS)?;
+        }
+        if keep_graph {
+            self.targets.try_reserve(SUCCESSORS)?;
+            self.labels.try_reserve(SUCCESSORS)?;
+        }
+        Ok(())
+    }
+
+    /// Makes room for the segment of so many new states.
+    pub(super) fn reserve(
+        &mut self,
+        states: usize,
+        keep_graph: bool,
+    ) -> Result<(), TryReserveError> {
+        let mut segment = Segment::default();
+        segment.states.try_reserve_exact(states)?;
+        segment.fresh.try_reserve_exact(states)?;
+        self.segment = Some(segment);
+        self.verdicts.clear();
+        self.verdicts.try_reserve(self.proposals.len())?;
+        if keep_graph {
+            self.facts.try_reserve(states)?;
+        }
+        Ok(())
     }
 
     /// Takes down a transition to `state`, which is there: it comes as `next_state` gave it because taking it apart

@@ -1,5 +1,6 @@
 //! The loop over levels and batches, its bounds and its bookkeeping.
 
+use std::collections::TryReserveError;
 use std::hash::Hash;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::chunk::Chunk;
 use super::frontier::Frontier;
 use super::graph::Graph;
-use super::merge::{self, Building, MergeShard};
+use super::merge::{self, Building, Kept, MergeShard};
 use super::outcome::{Hit, Outcome, Stop};
 use super::route::{Arrival, Origin};
 use super::scheduled::Scheduled;
@@ -24,7 +25,10 @@ use super::{Options, Progress};
 /// elsewhere.
 const BATCH: Range<u32> = 16 * 1024..128 * 1024;
 /// States expanded in one go when a bound on states is about to be reached.
-const LAST_BATCH: u32 = 4096;
+const LAST_BATCH: u64 = 64;
+
+/// Successors that a state has at most, as a rule: where a bound on states is near, so many fewer are expanded at a time.
+const FAN_OUT: u64 = 16;
 
 /// States expanded by one thread at a time: an eighth of the batch within these bounds. The larger, the fewer states
 /// are proposed twice (see `chunk`).
@@ -119,6 +123,9 @@ where
                 stopped = self.batch(from..to).err();
                 from = to;
             }
+            if stopped == Some(Stop::MaxMemory) {
+                self.chunks = Vec::new();
+            }
             self.end_level();
         }
         self.finish(stopped)
@@ -128,31 +135,31 @@ where
     fn batch_size(&self) -> u32 {
         let by_level = match self.options.max_memory {
             None => (self.frontier.len / 4).clamp(BATCH.start, BATCH.end),
-            // What a batch proposes takes some hundred bytes a state: a small part of what there is.
-            Some(limit) => u32::try_from(limit / 4096)
-                .unwrap_or(u32::MAX)
-                .clamp(SMALL_BATCH, BATCH.start),
+            // What a batch proposes takes some thousand bytes a state: a small part of what there is.
+            Some(limit) => {
+                let small = (limit / 4096).min(BATCH.start.into());
+                let part = u32::try_from(small.max(limit / 32768)).unwrap_or(u32::MAX);
+                let by_level = (self.frontier.len / 4).clamp(BATCH.start, BATCH.end);
+                by_level.min(part.max(SMALL_BATCH))
+            }
         };
         match self.options.max_states {
             None => by_level,
             Some(limit) => {
-                let left = limit.saturating_sub(self.unique).max(u64::from(LAST_BATCH));
+                let left = (limit.saturating_sub(self.unique) / FAN_OUT).max(LAST_BATCH);
                 by_level.min(u32::try_from(left).unwrap_or(u32::MAX))
             }
         }
     }
 
+    /// How many more states there may be.
+    fn room(&self) -> u64 {
+        let limit = self.options.max_states.unwrap_or(MAX_STATES);
+        limit.min(MAX_STATES).saturating_sub(self.unique)
+    }
+
     /// Expands and merges some states of the level.
     fn batch(&mut self, range: Range<u32>) -> Result<(), Stop> {
-        if self.unique
-            >= self
-                .options
-                .max_states
-                .unwrap_or(MAX_STATES)
-                .min(MAX_STATES)
-        {
-            return Err(Stop::MaxStates);
-        }
         let size = ((range.end - range.start) / 8).clamp(CHUNK.start, CHUNK.end);
         let count = (range.end - range.start).div_ceil(size);
         for i in 0..count {
@@ -175,19 +182,23 @@ where
                 }
             },
         );
-        // If the time was up, what was expanded up to the first gap counts.
+        // If the time was up, or the memory, what was expanded up to the first gap counts.
         let done = self.chunks[..count as usize]
             .iter()
             .take_while(|c| c.expanded)
             .count();
         self.merge(done, worthwhile)?;
-        if done < count as usize {
-            return Err(self.clock.stop().unwrap_or(Stop::Cancelled));
+        if let Some(gap) = self.chunks[..count as usize].get(done) {
+            return Err(match gap.exhausted {
+                true => Stop::MaxMemory,
+                false => self.clock.stop().unwrap_or(Stop::Cancelled),
+            });
         }
         Ok(())
     }
 
-    /// Merges the first `count` chunks into the level being built.
+    /// Merges the first `count` chunks into the level being built, up to the bound on states: the first new state beyond
+    /// it, and what comes after, is left out. A chunk of which states were left out does not count as expanded.
     fn merge(&mut self, count: usize, worthwhile: bool) -> Result<(), Stop> {
         self.check_memory(count)?;
         let chunks = &mut self.chunks[..count];
@@ -195,25 +206,21 @@ where
         self.workers.each(&mut self.shards, worthwhile, |s, shard| {
             shard.merge(s, chunks, level_base);
         });
-
-        let shards = &self.shards;
-        let mut first = self.unique as u32;
-        let firsts: Vec<u32> = (0..count)
-            .map(|c| {
-                let of_chunk: u32 = shards.iter().map(|s| s.firsts[c]).sum();
-                first += of_chunk;
-                first - of_chunk
-            })
-            .collect();
-        let (model, observe) = (self.model, self.observe);
+        if self.shards.iter().any(|s| s.exhausted) {
+            return Err(Stop::MaxMemory);
+        }
+        let kept = self.kept(count);
         let keep_graph = self.graph.is_some();
+        self.reserve(&kept).map_err(|_| Stop::MaxMemory)?;
+        let (chunks, shards) = (&mut self.chunks[..count], &self.shards);
+        let (model, observe) = (self.model, self.observe);
         let level = Building {
             base: level_base,
             seen: self.seen,
             keep_graph,
         };
         self.workers.each(chunks, worthwhile, |c, chunk| {
-            merge::number(chunk, c, shards, level, firsts[c], |s| observe(model, s));
+            merge::number(chunk, c, shards, level, kept[c], |s| observe(model, s));
         });
         if keep_graph {
             self.workers.each(chunks, worthwhile, |_, chunk| {
@@ -221,30 +228,78 @@ where
             });
         }
 
-        for chunk in chunks {
-            self.unique = u64::from(first);
-            self.expanded += chunk.range.len() as u64;
-            self.generated += chunk.generated;
-            self.terminal += chunk.terminal;
+        let mut reached = Ok(());
+        for (chunk, kept) in chunks.iter_mut().zip(&kept) {
+            self.unique += u64::from(kept.states);
+            if kept.all {
+                self.expanded += chunk.range.len() as u64;
+                self.generated += chunk.generated;
+                self.terminal += chunk.terminal;
+            } else {
+                self.generated += u64::from(kept.states);
+                reached = Err(Stop::MaxStates);
+            }
             for (sum, count) in self.counts.iter_mut().zip(&chunk.counts) {
                 *sum += count;
             }
             if let Some(graph) = &mut self.graph {
-                graph.push_rows(&chunk.degrees, &chunk.targets, &chunk.labels);
+                if kept.all {
+                    graph.push_rows(&chunk.degrees, &chunk.targets, &chunk.labels);
+                }
                 graph.push_facts(&chunk.facts);
             }
             if let Some(segment) = chunk.segment.take() {
                 self.next_bytes += segment.bytes();
                 self.next.push(segment);
             }
+            if reached.is_err() {
+                break;
+            }
         }
         self.clock.publish(self.unique, self.peak_bytes);
+        reached
+    }
+
+    /// The new states of the first `count` chunks that the bound on states leaves room for.
+    fn kept(&self, count: usize) -> Vec<Kept> {
+        let (mut first, mut room) = (self.unique as u32, self.room());
+        let of_chunk = |c: usize| self.shards.iter().map(|s| s.firsts[c]).sum::<u32>();
+        (0..count)
+            .map(|c| {
+                let found = of_chunk(c);
+                let states = u32::try_from(room).unwrap_or(u32::MAX).min(found);
+                room -= u64::from(states);
+                first += states;
+                Kept {
+                    first: first - states,
+                    states,
+                    all: states == found,
+                }
+            })
+            .collect()
+    }
+
+    /// Makes room for what is kept of the first chunks, so that nothing fails half-way.
+    fn reserve(&mut self, kept: &[Kept]) -> Result<(), TryReserveError> {
+        let keep_graph = self.graph.is_some();
+        let chunks = &mut self.chunks[..kept.len()];
+        for (chunk, kept) in chunks.iter_mut().zip(kept) {
+            chunk.reserve(kept.states as usize, keep_graph)?;
+        }
+        if let Some(graph) = &mut self.graph {
+            let transitions = chunks.iter().map(|c| c.targets.len()).sum();
+            let expanded = chunks.iter().map(|c| c.degrees.len()).sum();
+            let new = kept.iter().map(|k| k.states as usize).sum();
+            graph.reserve(transitions, expanded, new)?;
+        }
         Ok(())
     }
 
     /// Makes the level being built the one to expand.
     fn end_level(&mut self) {
         let mut level = std::mem::replace(&mut self.next, Frontier::empty());
+        // What was expanded makes room for what is written down now.
+        self.frontier = Frontier::empty();
         self.frontier_bytes = 0;
         let worthwhile = level.len > SMALL_BATCH;
         let keep_numbers = self.graph.is_some();

@@ -20,6 +20,20 @@ pub(super) struct Segment<S> {
     pub(super) arrivals_base: u32,
 }
 
+impl<S> Default for Segment<S> {
+    fn default() -> Self {
+        Segment {
+            states: Vec::new(),
+            origins: Vec::new(),
+            fresh: Vec::new(),
+            novel: Vec::new(),
+            base: 0,
+            arrivals: Vec::new(),
+            arrivals_base: 0,
+        }
+    }
+}
+
 /// A level: segments, none of them empty.
 pub(super) struct Frontier<S> {
     pub(super) segments: Vec<Segment<S>>,

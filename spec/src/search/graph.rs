@@ -6,6 +6,8 @@ mod fate;
 pub use components::Components;
 pub use fate::Fate;
 
+use std::collections::TryReserveError;
+
 use super::scheduled::{MAX_CLASSES, MAX_MOVERS};
 
 /// Whose a transition is and of which class, in a byte.
@@ -87,6 +89,22 @@ impl Graph {
             starts: vec![0],
             ..Graph::default()
         }
+    }
+
+    /// Makes room for a batch.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub(super) fn reserve(
+        &mut self,
+        transitions: usize,
+        expanded: usize,
+        new: usize,
+    ) -> Result<(), TryReserveError> {
+        self.targets.try_reserve(transitions)?;
+        self.labels.try_reserve(transitions)?;
+        self.starts.try_reserve(expanded)?;
+        self.facts.try_reserve(new)
     }
 
     pub(super) fn push_facts(&mut self, facts: &[u64]) {

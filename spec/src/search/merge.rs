@@ -11,6 +11,7 @@
 //! `level_base` plus their position in [`MergeShard::fresh`], because later batches must find their way to the
 //! dynamic programme's entry. All numbers below `level_base` are final.
 
+use std::collections::TryReserveError;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -73,6 +74,8 @@ pub(super) struct MergeShard {
     verdicts: Vec<Verdict>,
     starts: Vec<u32>,
     pub(super) firsts: Vec<u32>,
+    /// There was no memory for the batch: nothing of it counts, and there can be no other.
+    pub(super) exhausted: bool,
 }
 
 impl MergeShard {
@@ -83,6 +86,15 @@ impl MergeShard {
         chunks: &[Chunk<S>],
         level_base: u32,
     ) {
+        self.exhausted = self.try_merge(me, chunks, level_base).is_err();
+    }
+
+    fn try_merge<S: std::hash::Hash>(
+        &mut self,
+        me: usize,
+        chunks: &[Chunk<S>],
+        level_base: u32,
+    ) -> Result<(), TryReserveError> {
         self.verdicts.clear();
         self.starts.clear();
         self.firsts.clear();
@@ -91,7 +103,8 @@ impl MergeShard {
             self.starts.push(start as u32);
             let fresh = self.fresh.len();
             let proposals = chunk.of_shard(me);
-            self.table.room(proposals.len());
+            self.table.room(proposals.len())?;
+            self.verdicts.try_reserve(proposals.len())?;
             for proposal in proposals {
                 self.table.prefetch(proposal.fp);
             }
@@ -99,6 +112,9 @@ impl MergeShard {
                 let verdict = match self.table.probe(proposal.fp) {
                     Slot::Taken(slot) => Verdict(self.table.number(slot)),
                     Slot::Free(slot) => {
+                        if self.fresh.len() == self.fresh.capacity() {
+                            self.fresh.try_reserve(1)?;
+                        }
                         let number = level_base + self.fresh.len() as u32;
                         self.table.fill(slot, proposal.fp, number);
                         let mut best = proposal.best;
@@ -125,6 +141,7 @@ impl MergeShard {
                 best.join(&mut self.spill, &proposal.best, &chunk.spilled);
             }
         }
+        Ok(())
     }
 
     /// The level is complete: numbers become final.
@@ -167,16 +184,26 @@ pub(super) struct Building {
     pub(super) keep_graph: bool,
 }
 
-/// Pass 2, for chunk `me`: numbers its new states from `number` on and makes them a segment of the next frontier.
+/// The new states of a chunk that are kept: how many, and the number of the first.
+#[derive(Clone, Copy)]
+pub(super) struct Kept {
+    pub(super) first: u32,
+    pub(super) states: u32,
+    /// All of them; otherwise a bound on states was reached.
+    pub(super) all: bool,
+}
+
+/// Pass 2, for chunk `me`: numbers the new states that are kept and makes them a segment of the next frontier, for which
+/// the chunk has [made room](Chunk::reserve).
 pub(super) fn number<S: std::hash::Hash>(
     chunk: &mut Chunk<S>,
     me: usize,
     shards: &[MergeShard],
     level: Building,
-    mut number: u32,
+    kept: Kept,
     observe: impl Fn(&S) -> u64,
 ) {
-    let firsts: u32 = shards.iter().map(|s| s.firsts[me]).sum();
+    let mut number = kept.first;
     let mut verdicts = std::mem::take(&mut chunk.verdicts);
     verdicts.clear();
     verdicts.resize(chunk.proposed(), Verdict(0));
@@ -186,16 +213,9 @@ pub(super) fn number<S: std::hash::Hash>(
             verdicts[sorted.position as usize] = verdict;
         }
     }
-    let mut segment = Segment {
-        states: Vec::with_capacity(firsts as usize),
-        origins: Vec::new(),
-        fresh: Vec::with_capacity(firsts as usize),
-        novel: Vec::new(),
-        base: 0,
-        arrivals: Vec::new(),
-        arrivals_base: 0,
-    };
+    let mut segment = chunk.segment.take().unwrap_or_default();
     let firsts = (0u32..).zip(&verdicts).filter(|(_, v)| v.is_first());
+    let firsts = firsts.take(kept.states as usize);
     for (position, (proposal, verdict)) in (0u32..).zip(firsts) {
         let facts = observe(&chunk.states[proposal as usize]);
         if facts != 0 {
@@ -220,9 +240,8 @@ pub(super) fn number<S: std::hash::Hash>(
     }
     // On its own, so that a large state is copied once.
     let states = chunk.states.drain(..).zip(&verdicts);
-    segment
-        .states
-        .extend(states.filter(|(_, v)| v.is_first()).map(|(state, _)| state));
+    let firsts = states.filter(|(_, v)| v.is_first()).map(|(state, _)| state);
+    segment.states.extend(firsts.take(kept.states as usize));
     chunk.verdicts = verdicts;
     chunk.segment = Some(segment);
 }

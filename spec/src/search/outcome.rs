@@ -11,7 +11,7 @@ use super::trail::{Routes, Trail};
 pub enum Stop {
     /// [`super::Options::max_states`], or the 2^31 states an index can tell apart.
     MaxStates,
-    /// [`super::Options::max_memory`].
+    /// [`super::Options::max_memory`], or what the system has.
     MaxMemory,
     /// [`super::Options::timeout`].
     Timeout,

@@ -4,6 +4,7 @@
 //! no lock or atomic is needed. A shard's slots for a batch are close together in
 //! memory, which makes merging cheaper than inserting at random into one big table.
 
+use std::collections::TryReserveError;
 use std::num::NonZeroU64;
 
 use super::prefetch::prefetch;
@@ -101,12 +102,16 @@ impl Shard {
     }
 
     /// Makes room for so many more; slots found before are void afterwards.
+    ///
+    /// # Errors
+    /// If there is no memory for it: then it is as it was.
     #[inline]
-    pub(super) fn room(&mut self, more: usize) {
+    pub(super) fn room(&mut self, more: usize) -> Result<(), TryReserveError> {
         let capacity = self.capacity_after(more);
         if capacity > self.slots.len() {
-            self.grow(capacity);
+            self.grow(capacity)?;
         }
+        Ok(())
     }
 
     fn capacity_after(&self, more: usize) -> usize {
@@ -122,8 +127,11 @@ impl Shard {
         (self.capacity_after(more) * size_of::<Entry>()) as u64
     }
 
-    fn grow(&mut self, capacity: usize) {
-        let entries = std::mem::replace(&mut self.slots, vec![[0; 3]; capacity]);
+    fn grow(&mut self, capacity: usize) -> Result<(), TryReserveError> {
+        let mut slots: Vec<Entry> = Vec::new();
+        slots.try_reserve_exact(capacity)?;
+        slots.resize(capacity, [0; 3]);
+        let entries = std::mem::replace(&mut self.slots, slots);
         // In slot order, which the multiplication keeps: the new array is written front to back.
         for entry in entries {
             if let Some(fp) = NonZeroU64::new(fingerprint(entry))
@@ -132,6 +140,7 @@ impl Shard {
                 self.slots[slot] = entry;
             }
         }
+        Ok(())
     }
 }
 
@@ -162,7 +171,7 @@ mod tests {
         let mut shard = Shard::default();
         let fp = |i: u64| NonZeroU64::new(i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).unwrap();
         for i in 1..5000 {
-            shard.room(1);
+            shard.room(1).unwrap();
             let Slot::Free(slot) = shard.probe(fp(i)) else {
                 panic!("{i} was never inserted")
             };

@@ -6,6 +6,8 @@ use std::num::NonZeroUsize;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+use super::table::SHARDS;
+
 /// A pool that is only started when there is enough to do: most searches have a few thousand states.
 pub(super) struct Workers {
     threads: usize,
@@ -13,9 +15,11 @@ pub(super) struct Workers {
 }
 
 impl Workers {
+    /// Of more threads than there are shards, or many times the cores, the rest would only be in the way.
     pub(super) fn new(threads: NonZeroUsize) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Workers {
-            threads: threads.get(),
+            threads: threads.get().min(SHARDS).min(4 * cores),
             pool: OnceCell::new(),
         }
     }
