@@ -10,8 +10,8 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::compiler_fence;
-use std::time::Duration;
 use std::thread_local;
+use std::time::Duration;
 
 use crate::host::shared::{Host, PerCpu};
 use crate::id::{CpuId, MmId, NR_CPUS};

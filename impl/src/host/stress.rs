@@ -121,11 +121,11 @@ pub enum Verdict {
 /// What came of the trace.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Recording {
-    /// Where it is.
+    /// Where it is: as asked for, or that and `.part` if it was cut short and there is an earlier one.
     pub path: PathBuf,
     /// How many events are in it.
     pub events: u64,
-    /// Why it is shorter than the run, if it is: what was written is good up to there.
+    /// Why it is shorter than the run, if it is: it ends with the last whole line that there was room for.
     pub error: Option<String>,
 }
 

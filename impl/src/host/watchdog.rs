@@ -327,4 +327,3 @@ fn follow(
     dead_ends[at.number() as usize] = true;
     None
 }
-

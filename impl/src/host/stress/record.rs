@@ -1,7 +1,8 @@
 //! The trace on its way to the disk.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::string::ToString;
@@ -15,18 +16,54 @@ use crate::host::recorder::{Record, Recorder};
 use crate::host::stress::Recording;
 use crate::host::trace::{Header, TraceWriter};
 
-/// A trace file that has its header.
+/// A trace file that has its header. It grows under a name of its own, and gets the one that was asked for when it is
+/// done: a full disk does not cost an earlier trace.
 pub(super) struct Disk {
     path: PathBuf,
+    /// Where it grows; the path itself if that is a device or a pipe.
+    growing: PathBuf,
+    file: File,
     writer: TraceWriter<File>,
+}
+
+/// `FILE.part`.
+fn part(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".part");
+    name.into()
 }
 
 impl Disk {
     pub fn create(path: &Path, header: &Header) -> io::Result<Self> {
+        let path = &fs::canonicalize(path).unwrap_or_else(|_| path.into());
+        let special = fs::metadata(path).is_ok_and(|known| !known.is_file());
+        let growing = if special { path.into() } else { part(path) };
+        if !special && path.exists() {
+            // Nothing is changed yet; but a file that may not be written should be known now.
+            OpenOptions::new().write(true).open(path)?;
+        }
+        let file = File::create(&growing)?;
+        let writer = file.try_clone().and_then(|f| TraceWriter::new(f, header));
+        let writer = writer.inspect_err(|_| {
+            if !special {
+                let _ = fs::remove_file(&growing);
+            }
+        })?;
         Ok(Self {
             path: path.into(),
-            writer: TraceWriter::new(File::create(path)?, header)?,
+            growing,
+            file,
+            writer,
         })
+    }
+
+    /// Gives the file its name; where it is now. A trace that was cut short does not take the place of an earlier one.
+    fn name(&self, cut_short: bool) -> io::Result<&Path> {
+        if self.growing == self.path || cut_short && self.path.exists() {
+            return Ok(&self.growing);
+        }
+        fs::rename(&self.growing, &self.path)?;
+        Ok(&self.path)
     }
 
     /// Writes what the recorder has until `done`. If the disk gives out, the run is told to `finish`; what was written
@@ -72,20 +109,33 @@ impl Disk {
                 thread::sleep(Duration::from_micros(200));
             }
         }
-        let written = self.writer.written();
         let complete = complete.load(SeqCst) && recorder.lost() == 0;
-        let events = match error {
-            Some(_) => written,
-            None => self.writer.finish(complete).unwrap_or_else(|e| {
-                error = Some(e);
-                written
-            }),
+        let finished = match error {
+            None => self
+                .writer
+                .finish(complete)
+                .map_err(|e| error = Some(e))
+                .ok(),
+            Some(_) => None,
+        };
+        let whole = self.writer.whole();
+        if finished.is_none() {
+            // The last line may be a part of one. A device or a pipe keeps it.
+            let _ = self.file.set_len(whole.bytes);
+        }
+        let events = finished.unwrap_or(whole.events);
+        let path = match self.name(error.is_some()) {
+            Ok(path) => path.into(),
+            Err(e) => {
+                error.get_or_insert(e);
+                self.growing.clone()
+            }
         };
         let mut last: Vec<Record> = last.into();
         last.sort_by_key(|r| r.seq);
         (
             Recording {
-                path: self.path,
+                path,
                 events,
                 error: error.map(|e| e.to_string()),
             },
