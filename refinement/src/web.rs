@@ -3,13 +3,14 @@
 //! The page is plain files below `ui/`, compiled in ([`assets`]); what it draws is worked out here by the same code as
 //! on the command line and answered as JSON ([`view`] is the contract). Requests are small and answered at once from
 //! nothing but their address: a schedule carries its whole configuration, so there are no sessions. What takes longer
-//! runs beside the server, one search at a time and the matrix behind it ([`job`], [`matrix`]), and is told as
-//! server-sent events.
+//! runs beside the server, searches in turns and the matrix behind them ([`job`], [`turns`], [`matrix`]), and is told
+//! as server-sent events.
 //!
 //! | file | |
 //! |---|---|
-//! | [`listen`] | the socket: loopback, time limits, how many connections, an orderly end |
-//! | [`guard`] | `Host`, methods, sizes, the headers of every answer |
+//! | [`listen`] | the socket: loopback, time limits, an orderly end |
+//! | [`clients`] | how many connections, and who makes room |
+//! | [`guard`] | `Host`, `Origin`, methods, sizes, the headers of every answer |
 //! | [`api`] | one file per address |
 //! | [`told`] | the run document: a schedule played as far as it goes |
 //! | [`subject`] | specification or real code behind one door |
@@ -20,6 +21,7 @@
 mod api;
 mod assets;
 mod bundle;
+mod clients;
 mod compare;
 mod error;
 mod fates;
@@ -32,6 +34,7 @@ mod server;
 mod stream;
 mod subject;
 mod told;
+mod turns;
 mod view;
 
 pub use listen::serve;

@@ -10,6 +10,7 @@ mod run;
 
 pub use about::{about_view, deadlock_of_2011};
 
+use super::clients::{Client, Doing};
 use super::error::ApiError;
 use super::guard::guard;
 use super::server::Server;
@@ -58,7 +59,20 @@ pub fn router(server: Arc<Server>, address: SocketAddr) -> Router {
 
 async fn count(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     server.counts.requests.fetch_add(1, Ordering::Relaxed);
-    next.run(request).await
+    let client = request.extensions().get::<Arc<Client>>().cloned();
+    let now = |doing| {
+        if let Some(client) = &client {
+            server.clients.now(client, doing);
+        }
+    };
+    now(Doing::Asking);
+    let response = next.run(request).await;
+    let kind = response.headers().get(CONTENT_TYPE);
+    now(match kind.is_some_and(|kind| kind == "text/event-stream") {
+        true => Doing::Streaming,
+        false => Doing::Nothing,
+    });
+    response
 }
 
 async fn nothing() -> ApiError {

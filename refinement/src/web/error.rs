@@ -62,12 +62,6 @@ impl ApiError {
         ApiError::new(StatusCode::NOT_FOUND, message, hint)
     }
 
-    /// 503: too much at once.
-    pub fn busy(message: impl ToString) -> ApiError {
-        let hint = "close other pages, or wait for what they search to end";
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message, hint)
-    }
-
     /// 500: a bug.
     pub fn internal(message: impl ToString) -> ApiError {
         let hint = "this is a bug: please report it with the address of the page";

@@ -56,12 +56,11 @@ fn refusal(request: &Request, address: SocketAddr) -> Option<ApiError> {
             format!("open http://{address}/"),
         ));
     }
-    // A page of somebody else must not make this machine search.
-    if headers
-        .get("sec-fetch-site")
-        .is_some_and(|site| site == "cross-site")
-        && request.uri().path().starts_with("/api")
-    {
+    // A page of somebody else must not make this machine search. Another port of this machine is the same site and
+    // somebody else; a link to this page from anywhere is none of these.
+    let site = headers.get("sec-fetch-site");
+    let foreign = site.is_some_and(|site| site != "same-origin" && site != "none");
+    if foreign && request.uri().path().starts_with("/api") || !origin_is_ours(headers, address) {
         return Some(ApiError::new(
             StatusCode::FORBIDDEN,
             "this was asked for by a page of another site",
@@ -105,12 +104,24 @@ fn host_is_ours(headers: &HeaderMap, address: SocketAddr) -> bool {
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return false;
     };
+    host.to_str().is_ok_and(|host| is_ours(host, address))
+}
+
+/// Whoever says on behalf of which page it asks must name this one. Browsers say so of every request that a page of
+/// another origin makes with a script, and none of plain links.
+fn origin_is_ours(headers: &HeaderMap, address: SocketAddr) -> bool {
+    let ours = |origin: &HeaderValue| {
+        let host = origin.to_str().ok().and_then(|o| o.strip_prefix("http://"));
+        host.is_some_and(|host| is_ours(host, address))
+    };
+    headers.get_all(header::ORIGIN).iter().all(ours)
+}
+
+/// A loopback name with the port.
+fn is_ours(host: &str, address: SocketAddr) -> bool {
     let port = address.port();
     let names = ["127.0.0.1", "localhost", "[::1]"];
-    host == address.to_string().as_str()
-        || names
-            .iter()
-            .any(|name| host == format!("{name}:{port}").as_str())
+    host == address.to_string() || names.iter().any(|name| host == format!("{name}:{port}"))
 }
 
 #[cfg(test)]
@@ -137,6 +148,33 @@ mod tests {
             "127.0.0.1:3000.evil.example",
         ] {
             assert!(!ours(&[bad]), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_this_page_may_be_named_as_the_origin() {
+        let ours = |origin: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(origin) = origin {
+                headers.append(header::ORIGIN, HeaderValue::from_static(origin));
+            }
+            origin_is_ours(&headers, "127.0.0.1:3000".parse().expect("an address"))
+        };
+        for good in [
+            None,
+            Some("http://127.0.0.1:3000"),
+            Some("http://localhost:3000"),
+        ] {
+            assert!(ours(good), "{good:?}");
+        }
+        for bad in [
+            "http://evil.example",
+            "http://localhost:9999",
+            "https://localhost:3000",
+            "null",
+            "",
+        ] {
+            assert!(!ours(Some(bad)), "{bad}");
         }
     }
 

@@ -1,24 +1,28 @@
-//! The socket: loopback only, time limits, a limit on connections, an orderly end.
+//! The socket: loopback only, time limits, an orderly end.
 
 use super::api;
 use super::server::{Server, Settings};
 use crate::cli::error::CliError;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-
-/// Most connections at a time. A browser opens six, and one for each stream.
-const MOST_CONNECTIONS: usize = 256;
+use tokio_io_timeout::TimeoutStream;
 
 /// How long the head of a request may take; also how long a connection may say nothing.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may take nothing of what it is sent.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How large the head of a request may be: an address of 64 KiB and what browsers send along.
 const LARGEST_HEAD: usize = 96 << 10;
@@ -73,17 +77,22 @@ async fn listen(
     stop: &AtomicBool,
 ) {
     let service = TowerToHyperService::new(api::router(server.clone(), address));
-    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let mut tick = tokio::time::interval(Duration::from_millis(50));
     while !stop.load(Ordering::Relaxed) {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener, &server) => accepted,
             _ = tick.tick() => continue,
         };
-        let Some((stream, permit)) = accepted else {
+        let Some((stream, peer)) = accepted else {
             continue;
         };
+        let client = server.clients.join(peer.ip());
+        let (router, asking) = (service.clone(), client.clone());
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(asking.clone());
+            router.call(request)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
@@ -91,17 +100,18 @@ async fn listen(
             .max_headers(MOST_HEADERS)
             // Whoever has said all it has to say still wants the answer.
             .half_close(true)
-            .serve_connection(TokioIo::new(stream), service.clone());
+            .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         let counted = server.clone();
-        counted.counts.connections.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
-            // A connection that broke is the browser's business.
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection lost");
+            tokio::select! {
+                // A connection that broke is the browser's business.
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, "connection lost");
+                },
+                () = client.closed() => tracing::debug!(%peer, "closed to make room"),
             }
-            counted.counts.connections.fetch_sub(1, Ordering::Relaxed);
-            drop(permit);
+            counted.clients.leave(&client);
         });
     }
     // Streams end with what they tell of.
@@ -109,20 +119,22 @@ async fn listen(
     let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
 }
 
-/// The next connection there is room for.
+/// The next connection.
 async fn accept(
     listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = room.clone().acquire_owned().await.ok()?;
+    server: &Server,
+) -> Option<(Pin<Box<TimeoutStream<TcpStream>>>, SocketAddr)> {
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, peer)) => {
             let _ = stream.set_nodelay(true);
-            Some((stream, permit))
+            let mut stream = TimeoutStream::new(stream);
+            stream.set_write_timeout(Some(WRITE_TIMEOUT));
+            Some((Box::pin(stream), peer))
         }
         Err(error) => {
             // Out of descriptors, or gone before it was accepted: neither is cured by hurry.
             tracing::debug!(%error, "not accepted");
+            server.clients.make_room();
             tokio::time::sleep(Duration::from_millis(20)).await;
             None
         }

@@ -234,6 +234,7 @@ fn options(shared: &Arc<Shared>, cell: &Cell, budget: u64) -> shootdown_spec::se
     let beside = Beside {
         max_memory: budget,
         cancel: shared.cancel.clone(),
+        late: Arc::default(),
         progress: seldom(move |p| {
             *lock(&told.progress) = Some(ProgressView::new(&what, p, Some(states)));
             told.tell();

@@ -1,14 +1,16 @@
 //! What all requests share.
 
+use super::clients::Clients;
 use super::fates::Fates;
-use super::job::{Job, Jobs};
+use super::job::Jobs;
 use super::lru::Lru;
 use super::matrix::Matrix;
+use super::turns::Turns;
 use super::view::event::{FatesView, FoundView};
 use super::view::run::SubjectName;
 use serde::Serialize;
 use shootdown_spec::config::Config;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,7 +23,7 @@ pub struct Settings {
     pub subject: SubjectName,
     /// Most bytes in which graphs are kept.
     pub graph_budget: u64,
-    /// Most bytes a search may hold.
+    /// Most bytes a search may hold that begins alone; later ones get less, all together hold twice as much.
     pub search_budget: u64,
 }
 
@@ -48,20 +50,20 @@ pub struct Server {
     pub fates: Mutex<Lru<Key, Arc<Fates>>>,
     /// The matrix.
     pub matrix: Matrix,
+    /// Who is connected.
+    pub clients: Clients,
     /// Counters.
     pub counts: Counts,
     started: SystemTime,
 }
 
-/// Counters that only grow, but for connections.
+/// Counters that only grow.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Requests that were answered or refused.
     pub requests: AtomicU64,
     /// Handlers that panicked.
     pub panics: AtomicU64,
-    /// Connections that are open.
-    pub connections: AtomicUsize,
 }
 
 /// `/api/status`: how the server is.
@@ -107,13 +109,14 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Server {
     /// With nothing worked out yet.
     pub fn new(settings: Settings) -> Server {
-        let slot = Job::slot();
+        let turns = Arc::new(Turns::new(settings.search_budget));
         Server {
-            finds: Jobs::new(slot.clone()),
+            finds: Jobs::new(turns.clone()),
             found: Mutex::new(Lru::new(RESULT_BUDGET)),
-            graphs: Jobs::new(slot),
+            graphs: Jobs::new(turns),
             fates: Mutex::new(Lru::new(settings.graph_budget)),
             matrix: Matrix::new(settings.search_budget),
+            clients: Clients::default(),
             counts: Counts::default(),
             started: SystemTime::now(),
             settings,
@@ -141,7 +144,7 @@ impl Server {
             started: started.map_or(0, |d| d.as_millis() as u64),
             requests: self.counts.requests.load(Ordering::Relaxed),
             panics: self.counts.panics.load(Ordering::Relaxed),
-            connections: self.counts.connections.load(Ordering::Relaxed),
+            connections: self.clients.len(),
             searches: self.finds.len() + self.graphs.len(),
             graphs: CacheView::new(&lock(&self.fates)),
             results: CacheView::new(&lock(&self.found)),

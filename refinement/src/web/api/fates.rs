@@ -45,12 +45,11 @@ pub async fn fates(
     }
     let what = format!("{} in {}", config.design, config.environment);
     let (shared, mine) = (server.clone(), key.clone());
-    let watched = server
-        .graphs
-        .watch(key, what, server.settings.search_budget, move |beside| {
-            keep(&shared, mine, graph(subject, config, beside))
-        });
-    let phase = watched.ok_or_else(|| ApiError::busy("too many searches wait already"))?;
+    let phase = server.graphs.watch(key, what, move |beside| {
+        let mut outcome = graph(subject, config, beside);
+        outcome.stopped = outcome.stopped.map(|stop| beside.why(stop));
+        keep(&shared, mine, outcome)
+    });
     Ok(stream::answer(stream::of_job(
         phase,
         "done",

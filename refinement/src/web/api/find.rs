@@ -51,12 +51,9 @@ pub async fn find(
     }
     let what = format!("{} in {}", config.design, config.environment);
     let (shared, mine) = (server.clone(), key.clone());
-    let watched = server
-        .finds
-        .watch(key, what, server.settings.search_budget, move |beside| {
-            Ok(keep(&shared, mine, search(subject, config, beside)))
-        });
-    let phase = watched.ok_or_else(|| ApiError::busy("too many searches wait already"))?;
+    let phase = server.finds.watch(key, what, move |beside| {
+        Ok(keep(&shared, mine, search(subject, config, beside)))
+    });
     Ok(stream::answer(stream::of_job(
         phase,
         "found",
@@ -94,13 +91,15 @@ fn search(subject: SubjectName, config: Config, beside: &Beside) -> Found {
     let options = beside.options();
     match subject {
         SubjectName::Spec => {
-            let result = check(&Protocol::new(config.clone()), &options);
+            let mut result = check(&Protocol::new(config.clone()), &options);
+            result.stopped = result.stopped.map(|stop| beside.why(stop));
             Arc::new(of_properties(subject, &config, &result))
         }
         SubjectName::Impl => {
             let code = Arc::new(map::config::axes(&config.design));
             let mut refinement = Refinement::new(config.clone(), code);
-            let result = refine(&mut refinement, &options);
+            let mut result = refine(&mut refinement, &options);
+            result.check.stopped = result.check.stopped.map(|stop| beside.why(stop));
             let mut found = of_properties(subject, &config, &result.check);
             let relation = result.relation.iter().map(|r| FoundView {
                 property: r.name,
