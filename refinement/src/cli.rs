@@ -33,8 +33,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  as promised, or as expected
   1  violated, rejected, or not as expected
-  2  usage, or unreadable input
-  3  incomplete: a bound, a time-out or Ctrl-C cut it off
+  2  usage, unreadable input, or a place that results cannot be written to
+  3  incomplete: a bound, a time-out or a signal (Ctrl-C, TERM, HUP) cut it off
   4  internal error
 
 What is modelled and what is left out: docs/assumptions.md";

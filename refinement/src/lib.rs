@@ -5,11 +5,18 @@
 //! notice. [`validate`] holds a recorded run of real threads against the protocol; what a real kernel recorded is
 //! [`shootdown_trace`]'s. [`export`] writes runs for other tools, [`ci`] results for machines that collect them, [`review`] the
 //! design review. The binary `shootdown` is built on these.
+//!
+//! What every command needs to end well, whatever happens: [`cancel`] turns signals into one flag, [`leash`] holds other
+//! programs and their files, [`file`](mod@file) tries and writes files, [`memory`] says how much there is.
 
+pub mod cancel;
 pub mod ci;
 pub mod code;
 pub mod export;
+pub mod file;
+pub mod leash;
 pub mod map;
+pub mod memory;
 pub mod mutants;
 pub mod relation;
 pub mod review;

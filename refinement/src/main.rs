@@ -16,6 +16,7 @@ use cli::{Cli, output};
 use std::panic;
 
 fn main() -> std::process::ExitCode {
+    shootdown_refinement::leash::become_leashed();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -25,8 +26,11 @@ fn main() -> std::process::ExitCode {
             } else {
                 ExitCode::AsPromised
             };
-            let _ = error.print();
-            return code.into();
+            // A reader that has gone away has what it wanted.
+            let refused = error.print().err();
+            let refused = refused.filter(|e| !output::is_gone(e));
+            let refused = refused.map(|e| cli::error::CliError::Output(e).report());
+            return refused.unwrap_or(code).into();
         }
     };
     output::init_tracing(cli.verbosity);
@@ -35,7 +39,7 @@ fn main() -> std::process::ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => error.report(),
         Err(_) => {
-            eprintln!(
+            output::complain!(
                 "error: internal error, please report it with the command line and the message above"
             );
             ExitCode::Internal

@@ -1,17 +1,21 @@
 //! The Spin verifier: finds it, runs it on a model, reads what it prints.
 //!
 //! The model goes through `spin -a`, the C compiler and the verifier it built, in a directory
-//! of its own that is removed afterwards. The search is exhaustive and goes on after every error,
+//! of its own that is removed afterwards; none of them outlives this process ([`leash`]). The search is exhaustive and goes on after every error,
 //! so that one run says for each assertion whether it can fail.
 
 mod printed;
 
 pub use printed::{Printed, Unreadable};
 
+use crate::cli::exit_code::ExitCode;
+use shootdown_refinement::leash::{self, Ended, Folder, Stderr};
 use shootdown_spec::export::promela::{PAN_FLAGS, SPIN_FLAGS};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
@@ -40,6 +44,19 @@ pub enum SpinError {
         /// What it said.
         said: String,
     },
+    /// A program was killed: by somebody, or by the system for its memory.
+    #[error(
+        "`{program}` was killed by signal {signal}; by the system, if there was no memory for it"
+    )]
+    Killed {
+        /// The program.
+        program: &'static str,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Nobody waits for the verdict any more.
+    #[error("cancelled")]
+    Cancelled,
     /// The verifier did not come to an end.
     #[error("the verifier came to no verdict: {0}")]
     Unreadable(#[from] Unreadable),
@@ -49,9 +66,13 @@ pub enum SpinError {
 }
 
 impl SpinError {
-    /// Is it a lack that the user can do something about?
-    pub fn is_usage(&self) -> bool {
-        matches!(self, SpinError::Missing { .. } | SpinError::Files(_))
+    /// A lack that the user can do something about, a search that was cut off, or a bug here.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            SpinError::Missing { .. } | SpinError::Files(_) => ExitCode::Usage,
+            SpinError::Killed { .. } | SpinError::Cancelled => ExitCode::Incomplete,
+            SpinError::Failed { .. } | SpinError::Unreadable(_) => ExitCode::Internal,
+        }
     }
 }
 
@@ -115,17 +136,17 @@ impl Spin {
         })
     }
 
-    /// Verifies a model, exhaustively.
+    /// Verifies a model, exhaustively, unless `cancel` is raised.
     ///
     /// # Errors
     /// If the model is refused, or the verifier does not say that it has seen everything.
-    pub fn verify(&self, model: &str, how: How) -> Result<Opinion, SpinError> {
-        let directory = tempfile::Builder::new().prefix("shootdown-").tempdir()?;
+    pub fn verify(&self, model: &str, how: How, cancel: &AtomicBool) -> Result<Opinion, SpinError> {
+        let directory = Folder::new()?;
         let at = directory.path();
         std::fs::write(at.join("model.pml"), model)?;
         let started = Instant::now();
         let spin = SPIN_FLAGS.iter().copied().chain(["model.pml"]);
-        run(at, "spin", spin)?;
+        run(at, "spin", spin, cancel)?;
         let level = match how.expected {
             0..1_000_000 => "-O0",
             1_000_000..4_000_000 => "-O1",
@@ -136,21 +157,16 @@ impl Spin {
             .copied()
             .filter(|f| !(how.reduce && *f == "-DNOREDUCE"));
         let files = [level, "-w", "-o", "pan", "pan.c"];
-        run(at, "gcc", flags.chain(files))?;
+        run(at, "gcc", flags.chain(files), cancel)?;
         let compiling = started.elapsed();
 
         let started = Instant::now();
-        let mut pan = Command::new(at.join("pan"))
-            .args(["-c0", "-n", DEPTH])
-            .current_dir(at)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let stdout = pan.stdout.take().expect("it is piped");
+        let mut pan = leash::command("./pan");
+        pan.args(["-c0", "-n", DEPTH]).current_dir(at);
         // A model with many violations prints millions of lines: they are not kept.
-        let printed = Printed::read(BufReader::new(stdout).lines());
-        let status = pan.wait()?;
+        let read = |stdout| Printed::read(BufReader::new(stdout).lines());
+        let ended = leash::run(pan, Stderr::Dropped, cancel, read)?;
+        let (printed, status) = survived("pan", ended)?;
         let printed = printed?;
         if !status.success() {
             return Err(Unreadable::Status(status.to_string()).into());
@@ -168,19 +184,34 @@ fn run(
     at: &Path,
     program: &'static str,
     arguments: impl Iterator<Item = &'static str>,
+    cancel: &AtomicBool,
 ) -> Result<(), SpinError> {
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(at)
-        .stdin(Stdio::null())
-        .output()?;
+    let mut command = leash::command(program);
+    command.args(arguments).current_dir(at);
+    let read = |mut printed: io::PipeReader| {
+        let mut said = Vec::new();
+        printed.read_to_end(&mut said).map(|_| said)
+    };
     // Spin reports some errors on stdout and succeeds nevertheless.
-    let said = [output.stdout, output.stderr].concat();
+    let ended = leash::run(command, Stderr::Read, cancel, read)?;
+    let (said, status) = survived(program, ended)?;
+    let said = said?;
     let said = String::from_utf8_lossy(&said);
-    if !output.status.success() || (program == "spin" && said.contains("Error")) {
+    if !status.success() || (program == "spin" && said.contains("Error")) {
         let last: Vec<_> = said.lines().rev().take(20).collect();
         let said = last.into_iter().rev().collect::<Vec<_>>().join("\n");
         return Err(SpinError::Failed { program, said });
     }
     Ok(())
+}
+
+/// What a program that nobody killed printed, and how it ended.
+fn survived<T>(program: &'static str, ended: Ended<T>) -> Result<(T, ExitStatus), SpinError> {
+    if ended.cancelled {
+        return Err(SpinError::Cancelled);
+    }
+    match ended.status.signal() {
+        Some(signal) => Err(SpinError::Killed { program, signal }),
+        None => Ok((ended.read, ended.status)),
+    }
 }

@@ -7,9 +7,13 @@ mod printed;
 
 pub use printed::{Printed, Unreadable};
 
+use crate::cli::exit_code::ExitCode;
+use shootdown_refinement::leash::{self, Folder, Stderr};
 use std::io::{self, BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
@@ -41,6 +45,12 @@ pub enum TlcError {
         /// What is wrong with it.
         why: String,
     },
+    /// Java was killed: by somebody, or by the system for its memory.
+    #[error("`java` was killed by signal {0}; by the system, if there was no memory for it")]
+    Killed(i32),
+    /// Nobody waits for the verdict any more.
+    #[error("cancelled")]
+    Cancelled,
     /// It did not come to an end.
     #[error("TLC came to no verdict: {0}")]
     Unreadable(#[from] Unreadable),
@@ -57,9 +67,13 @@ fn get_jar() -> &'static str {
 }
 
 impl TlcError {
-    /// Is it a lack that the user can do something about?
-    pub fn is_usage(&self) -> bool {
-        !matches!(self, TlcError::Unreadable(_))
+    /// A lack that the user can do something about, a search that was cut off, or a bug here.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            TlcError::Unreadable(_) => ExitCode::Internal,
+            TlcError::Killed(_) | TlcError::Cancelled => ExitCode::Incomplete,
+            _ => ExitCode::Usage,
+        }
     }
 }
 
@@ -117,12 +131,12 @@ impl Tlc {
         Ok(Tlc { jar, version })
     }
 
-    /// Explores everything that the module can do.
+    /// Explores everything that the module can do, unless `cancel` is raised.
     ///
     /// # Errors
     /// If TLC refuses the module, or does not say that it has seen everything.
-    pub fn verify(&self, question: &Question) -> Result<Opinion, TlcError> {
-        let directory = tempfile::Builder::new().prefix("shootdown-").tempdir()?;
+    pub fn verify(&self, question: &Question, cancel: &AtomicBool) -> Result<Opinion, TlcError> {
+        let directory = Folder::new()?;
         let at = directory.path();
         for (name, text) in &question.modules {
             std::fs::write(at.join(name).with_extension("tla"), text)?;
@@ -133,28 +147,24 @@ impl Tlc {
         let mut temporary = std::ffi::OsString::from("-Djava.io.tmpdir=");
         // TLC unpacks its standard modules there, and two at once disturb each other.
         temporary.push(at);
-        let mut java = Command::new("java")
-            .args(["-XX:+UseParallelGC", "-XX:ParallelGCThreads=1", HEAP])
+        let mut java = leash::command("java");
+        java.args(["-XX:+UseParallelGC", "-XX:ParallelGCThreads=1", HEAP])
             .arg(temporary)
             .arg("-cp")
             .arg(&self.jar)
             .args(["tlc2.TLC", "-tool", "-deadlock", "-workers", "1"])
             .args(["-lncheck", "final", "-metadir", "states"])
             .arg(&question.module)
-            .current_dir(at)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(TlcError::Java)?;
-        let stdout = java.stdout.take().expect("it is piped");
-        let printed = Printed::read(BufReader::new(stdout).lines());
-        // Whoever is not listened to any more may wait for ever.
-        if printed.is_err() {
-            let _ = java.kill();
+            .current_dir(at);
+        let read = |stdout| Printed::read(BufReader::new(stdout).lines());
+        let ended = leash::run(java, Stderr::Dropped, cancel, read).map_err(TlcError::Java)?;
+        if ended.cancelled {
+            return Err(TlcError::Cancelled);
         }
-        let status = java.wait()?;
-        let printed = printed?;
+        let (printed, status) = (ended.read?, ended.status);
+        if let Some(signal) = status.signal() {
+            return Err(TlcError::Killed(signal));
+        }
         if !status.success() && !printed.progress_violated {
             return Err(Unreadable::Status(status.to_string()).into());
         }

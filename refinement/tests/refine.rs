@@ -198,7 +198,7 @@ fn the_protocol_allows_nothing_that_the_code_never_does() {
     ] {
         let mut refinement = refinement(config(design, env, "everything"));
         refine(&mut refinement, &Options::default());
-        let missing = coverage::missing(&refinement);
+        let missing = coverage::missing(&refinement, &Arc::default()).expect("not cancelled");
         assert!(
             missing.iter().all(|m| m.reason.is_some()),
             "{design} {env}: {missing:#?}"
@@ -215,7 +215,7 @@ fn steps_that_were_never_taken_are_holes_in_the_interrupt_state_they_were_missed
         ..Options::threads(1)
     };
     assert_eq!(refine(&mut refinement, &few).refines(), Verdict::Incomplete);
-    let missing = coverage::missing(&refinement);
+    let missing = coverage::missing(&refinement, &Arc::default()).expect("not cancelled");
     let hole = |program, irqs| {
         missing
             .iter()

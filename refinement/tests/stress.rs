@@ -254,7 +254,8 @@ fn ctrl_c_ends_the_run_with_what_is_known_and_the_trace_with_its_end() {
         .spawn()
         .unwrap();
     // Ctrl-C is caught before the file is made, so an event in it means that it can come.
-    while std::fs::metadata(&path).map_or(0, |m| m.len()) < 1 << 16 {
+    let growing = format!("{}.part", path.display());
+    while std::fs::metadata(&growing).map_or(0, |m| m.len()) < 1 << 16 {
         std::thread::sleep(Duration::from_millis(2));
     }
     let pid = child.id().to_string();

@@ -1,6 +1,7 @@
 //! The flags that bound a run.
 
 use super::error::CliError;
+use shootdown_refinement::memory;
 use shootdown_spec::search::Options;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -11,10 +12,11 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Bounds")]
 pub struct Bounds {
-    /// Stop after this many distinct states (suffixes k, M, G)
+    /// Stop at this many distinct states (suffixes k, M, G)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     max_states: Option<String>,
-    /// Stop before the search holds more than this (suffixes KiB, MiB, GiB)
+    /// Stop before the search holds more than this (suffixes KiB, MiB, GiB) [default: three quarters of what the
+    /// machine, the control group and `ulimit -v` have left]
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     max_memory: Option<String>,
     /// Stop after this time (suffixes s, m, h)
@@ -42,7 +44,12 @@ impl Bounds {
             &states,
             "a count such as 5M",
         )?
-        .map(|n| n as u64);
+        .map(whole(
+            "--max-states",
+            &self.max_states,
+            "a count such as 5M",
+        ))
+        .transpose()?;
         let sizes = [
             ("KiB", 1024.0),
             ("MiB", 1048576.0),
@@ -55,7 +62,13 @@ impl Bounds {
             &sizes,
             "a size such as 4GiB",
         )?
-        .map(|n| n as u64);
+        .map(whole(
+            "--max-memory",
+            &self.max_memory,
+            "a size such as 4GiB",
+        ))
+        .transpose()?
+        .or_else(memory::share);
         let times = [("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
         options.timeout = number(
             "--timeout",
@@ -75,6 +88,23 @@ fn threads(text: &str) -> Result<NonZeroUsize, String> {
     let n: Option<NonZeroUsize> = text.parse().ok();
     n.filter(|n| n.get() <= MOST_THREADS)
         .ok_or_else(|| format!("a number from 1 to {MOST_THREADS}"))
+}
+
+/// A number of things: there is no half a state, and nothing stops at none.
+fn whole<'a>(
+    flag: &'static str,
+    text: &'a Option<String>,
+    wanted: &'static str,
+) -> impl Fn(f64) -> Result<u64, CliError> + 'a {
+    move |n| match n >= 1.0 {
+        // 1.5GiB is as good as 1536MiB.
+        true if n.fract() == 0.0 || flag == "--max-memory" => Ok(n as u64),
+        _ => Err(CliError::Number {
+            flag,
+            text: text.clone().unwrap_or_default(),
+            wanted,
+        }),
+    }
 }
 
 /// Reads a positive number with one of the suffixes.
@@ -115,12 +145,24 @@ mod tests {
     fn suffixes_multiply() {
         assert_eq!(states("5M"), Some(5_000_000));
         assert_eq!(states("12k"), Some(12_000));
+        assert_eq!(states("0.5k"), Some(500));
         assert_eq!(states("7"), Some(7));
     }
 
     #[test]
+    fn without_a_bound_on_memory_there_is_one() {
+        let options = Bounds::default()
+            .options(Arc::default())
+            .expect("no bounds");
+        assert_eq!(options.max_memory.is_some(), memory::share().is_some());
+    }
+
+    #[test]
     fn nonsense_is_refused() {
-        for text in ["", "M", "-1", "0", "1e300", "5 apples", "NaN", "inf"] {
+        let nonsense = [
+            "", "M", "-1", "0", "0.5", "1.5", "1e-300", "1e300", "5 apples", "NaN", "inf",
+        ];
+        for text in nonsense {
             assert_eq!(states(text), None, "{text:?}");
         }
     }

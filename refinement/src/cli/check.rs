@@ -45,7 +45,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let config = args.subject.config("tracked", "everything")?;
     let protocol = Protocol::new(config);
-    let mut options = args.bounds.options(output::cancel_on_ctrl_c()?)?;
+    let mut options = args.bounds.options(output::cancel_on_signals()?)?;
+    args.ci.try_out()?;
     let progress = ProgressLine::new("exploring");
     options.progress = Some(progress.callback());
     let result = check(&protocol, &options);

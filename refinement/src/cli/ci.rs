@@ -2,6 +2,7 @@
 
 use super::check;
 use super::error::CliError;
+use super::output;
 use clap::ValueHint;
 use shootdown_refinement::ci::{Case, Outcome, Report, github, junit, sarif, source};
 use shootdown_refinement::export::Run;
@@ -28,6 +29,12 @@ pub struct CiArgs {
 }
 
 impl CiArgs {
+    /// Tries whether the files can be written: before the work, not after it.
+    pub fn try_out(&self) -> Result<(), CliError> {
+        let mut files = self.junit.iter().chain(&self.sarif);
+        files.try_for_each(|path| output::try_out(path))
+    }
+
     /// Writes what was asked for; `report` is made only if something was.
     pub fn write(&self, report: impl FnOnce() -> Report) -> Result<(), CliError> {
         if self.junit.is_none() && self.sarif.is_none() && !self.github {
@@ -36,10 +43,7 @@ impl CiArgs {
         let report = report();
         let file = |path: &Option<PathBuf>, text: &dyn Fn(&Report) -> String| match path {
             None => Ok(()),
-            Some(path) => std::fs::write(path, text(&report)).map_err(|error| CliError::File {
-                path: path.clone(),
-                error,
-            }),
+            Some(path) => output::write_file(path, text(&report)),
         };
         file(&self.junit, &junit::junit)?;
         file(&self.sarif, &sarif::sarif)?;

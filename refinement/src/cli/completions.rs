@@ -26,9 +26,13 @@ pub fn man() -> Result<ExitCode, CliError> {
     let mut page = Vec::new();
     let mut command = Cli::command();
     command.build();
-    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    clap_mangen::Man::new(command.clone())
+        .render(&mut page)
+        .map_err(CliError::Output)?;
     for sub in command.get_subcommands().filter(|s| s.get_name() != "help") {
-        clap_mangen::Man::new(sub.clone()).render(&mut page)?;
+        clap_mangen::Man::new(sub.clone())
+            .render(&mut page)
+            .map_err(CliError::Output)?;
     }
     output::print(page)?;
     Ok(ExitCode::AsPromised)

@@ -1,6 +1,7 @@
 //! Everything that can go wrong outside the model, with what to do about it.
 
 use super::exit_code::ExitCode;
+use super::output::complain;
 use crate::spin::SpinError;
 use crate::tlc::TlcError;
 use shootdown_impl::host::stress::StressError;
@@ -48,9 +49,14 @@ pub enum CliError {
         .0.display()
     )]
     ModuleName(PathBuf),
-    /// Ctrl-C between two cells.
-    #[error("interrupted: {0} of {1} cells were compared")]
-    Interrupted(usize, usize),
+    /// A search among several that did not come to its end.
+    #[error("{cell}: {why}")]
+    CutOff {
+        /// The command that makes it alone.
+        cell: String,
+        /// Why.
+        why: shootdown_spec::search::Stop,
+    },
     /// A page that should have a generated part has no markers for it.
     #[error("{}: no `<!-- {name}:begin -->` and `<!-- {name}:end -->` to write between", path.display())]
     NoMarkers {
@@ -136,12 +142,12 @@ pub enum CliError {
         /// What the system said.
         error: io::Error,
     },
-    /// Ctrl-C cannot be caught.
-    #[error("cannot catch Ctrl-C: {0}")]
-    Signal(#[from] ctrlc::Error),
-    /// stdout went away or is full.
-    #[error("cannot write the result: {0}")]
-    Output(#[from] io::Error),
+    /// Signals cannot be caught.
+    #[error("cannot catch INT, TERM and HUP: {0}")]
+    Signal(io::Error),
+    /// stdout is full.
+    #[error("cannot write the result to stdout: {0}")]
+    Output(io::Error),
     /// Something that is neither a schedule nor a file.
     #[error(
         "`{0}` is no schedule (it would have semicolons) and no file\n  \
@@ -164,12 +170,12 @@ pub enum CliError {
 impl CliError {
     /// Prints the message and says how to exit.
     pub fn report(&self) -> ExitCode {
-        eprintln!("error: {}", printable(&self.to_string()));
+        complain!("error: {}", printable(&self.to_string()));
         match self {
-            CliError::Signal(_) | CliError::Json(_) | CliError::Output(_) => ExitCode::Internal,
-            CliError::Interrupted(..) => ExitCode::Incomplete,
-            CliError::Spin(error) if !error.is_usage() => ExitCode::Internal,
-            CliError::Tlc(error) if !error.is_usage() => ExitCode::Internal,
+            CliError::Signal(_) | CliError::Json(_) => ExitCode::Internal,
+            CliError::Spin(error) => error.exit_code(),
+            CliError::Tlc(error) => error.exit_code(),
+            CliError::CutOff { .. } => ExitCode::Incomplete,
             CliError::Evidence(_) => ExitCode::Internal,
             CliError::StressRun(StressError::Thread(_)) => ExitCode::Internal,
             _ => ExitCode::Usage,

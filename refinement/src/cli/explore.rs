@@ -6,6 +6,7 @@ use super::output;
 use super::subject::Subject;
 use crate::web::{self, Settings, SubjectName};
 use clap::ValueEnum;
+use shootdown_refinement::memory;
 use std::net::SocketAddr;
 
 const DEFAULT_BIND: &str = "127.0.0.1:3000";
@@ -23,7 +24,7 @@ pub enum Of {
     Impl,
 }
 
-/// Most bytes that a search of the page may hold.
+/// Most bytes that a search of the page may hold, where there are so many.
 const SEARCH_BUDGET: u64 = 2 << 30;
 
 /// Arguments of `explore`.
@@ -35,7 +36,7 @@ pub struct Args {
     /// What is explored
     #[arg(long, value_enum, default_value_t)]
     subject: Of,
-    /// Stop after this many seconds instead of on Ctrl-C
+    /// Stop after this many seconds, not only on Ctrl-C
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<u64>,
     /// Most memory in which explored graphs are kept, to say what can still be avoided
@@ -69,7 +70,7 @@ impl Args {
     }
 }
 
-/// Serves until Ctrl-C.
+/// Serves until a signal ends it: that is how it ends, so the exit code is 0.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let config = args.config.config("v2.6.37", "aging")?;
     let subject = match args.subject {
@@ -80,7 +81,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             SubjectName::Impl
         }
     };
-    let stop = output::cancel_on_ctrl_c()?;
+    let stop = output::cancel_on_signals()?;
     if let Some(seconds) = args.seconds {
         let stop = stop.clone();
         std::thread::spawn(move || {
@@ -93,7 +94,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         config,
         subject,
         graph_budget: u64::from(args.graph_memory) << 20,
-        search_budget: SEARCH_BUDGET,
+        search_budget: memory::share().map_or(SEARCH_BUDGET, |share| share.min(SEARCH_BUDGET)),
     };
     web::serve(settings, args.bind, &stop, |address| {
         let text = format!(

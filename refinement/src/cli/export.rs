@@ -12,7 +12,7 @@ use run::{RunArgs, Wanted};
 use shootdown_refinement::export::splat::Flavour;
 use shootdown_refinement::export::{dot, itf, markdown, perfetto, rv, shiviz, splat};
 use shootdown_spec::export::promela;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
@@ -153,14 +153,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
 fn write(to: &Option<PathBuf>, text: String) -> Result<ExitCode, CliError> {
     match to {
         None => output::print(text)?,
-        Some(path) => std::fs::write(path, text).map_err(|error| failed(path, error))?,
+        Some(path) => output::write_file(path, text)?,
     }
     Ok(ExitCode::AsPromised)
-}
-
-fn failed(path: &Path, error: std::io::Error) -> CliError {
-    CliError::File {
-        path: path.to_path_buf(),
-        error,
-    }
 }

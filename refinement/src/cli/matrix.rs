@@ -118,7 +118,8 @@ struct ExpectedJson {
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut expectations = Expectations::load();
     args.narrow(&mut expectations);
-    let options = args.bounds.options(output::cancel_on_ctrl_c()?)?;
+    let options = args.bounds.options(output::cancel_on_signals()?)?;
+    args.try_out()?;
     let matrix = Matrix::check(expectations, &options)?;
     if args.bless {
         output::print(matrix.blessed())?;
@@ -134,10 +135,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     args.ci.write(|| cases::report(&matrix))?;
     if let Some(path) = &args.json {
         let text = serde_json::to_string(&matrix.json())?;
-        std::fs::write(path, text).map_err(|error| CliError::File {
-            path: path.clone(),
-            error,
-        })?;
+        output::write_file(path, text)?;
     }
     let mut code = matrix.exit_code();
     // Pages tell what a whole run came to, never a part of one.
@@ -147,7 +145,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         }
         if let Some(root) = &args.check_docs {
             for path in docs::stale(&matrix, root)? {
-                eprintln!(
+                output::complain!(
                     "error: {} is stale\n  `cargo run --release -- matrix --docs .` writes it anew",
                     path.display()
                 );
@@ -155,7 +153,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             }
         }
     } else if args.docs.is_some() || args.check_docs.is_some() {
-        eprintln!("error: the run was cut off, so the generated pages were left alone");
+        output::complain!("error: the run was cut off, so the generated pages were left alone");
     }
     Ok(code)
 }
@@ -180,6 +178,21 @@ fn claim_ids() -> Vec<String> {
 }
 
 impl Args {
+    /// Tries everything that will be written or read when the work is done.
+    fn try_out(&self) -> Result<(), CliError> {
+        self.ci.try_out()?;
+        self.json
+            .iter()
+            .try_for_each(|path| output::try_out(path))?;
+        if let Some(root) = &self.docs {
+            docs::try_out(root)?;
+        }
+        if let Some(root) = &self.check_docs {
+            docs::try_read(root)?;
+        }
+        Ok(())
+    }
+
     fn narrow(&self, expectations: &mut Expectations) {
         if self.claims || self.claim.is_some() {
             expectations.grid.clear();

@@ -8,9 +8,10 @@ use super::Format;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output::{self, ProgressLine};
+use shootdown_refinement::memory;
 use shootdown_refinement::mutants::evidence::{self, Evidence, EvidenceError, Finding};
 use shootdown_refinement::mutants::{self, Mutant, Place};
-use shootdown_spec::search::{Options, Stop};
+use shootdown_spec::search::Options;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -76,7 +77,10 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     }
     if let Some(root) = args.docs.as_ref().or(args.check_docs.as_ref()) {
         // Not after all the work.
-        docs::read(root)?;
+        let (path, _) = docs::read(root)?;
+        if args.docs.is_some() {
+            output::try_out(&path)?;
+        }
     }
     let wanted: Vec<_> = mutants::mutants().filter(|m| args.wants(m)).collect();
     let started = Instant::now();
@@ -97,7 +101,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     if let Some(root) = &args.check_docs
         && let Some(page) = docs::stale(&tried, root)?
     {
-        eprintln!(
+        output::complain!(
             "stale: {} (`shootdown mutants --docs .` makes it anew)",
             page.display()
         );
@@ -118,15 +122,16 @@ impl Args {
     }
 }
 
-/// All evidence about all of them, and whether Ctrl-C cut it off.
+/// All evidence about all of them, and whether a signal cut it off.
 pub fn try_all(
     wanted: &[&'static Mutant],
     on_threads: bool,
 ) -> Result<(Vec<Tried>, bool), CliError> {
-    let cancel = output::cancel_on_ctrl_c()?;
+    let cancel = output::cancel_on_signals()?;
     let progress = ProgressLine::new("mutants");
     let options = Options {
         cancel: cancel.clone(),
+        max_memory: memory::share(),
         progress: Some(progress.callback()),
         ..Options::default()
     };
@@ -136,7 +141,7 @@ pub fn try_all(
         progress.now(mutant.name);
         match one(mutant, &mut without, on_threads, &options) {
             Ok(evidence) => tried.push(Tried { mutant, evidence }),
-            Err(EvidenceError::Stopped(_, Stop::Cancelled)) => break,
+            Err(EvidenceError::Stopped(..)) => break,
             Err(error) => return Err(error.into()),
         }
         if cancel.load(Ordering::Relaxed) {
@@ -165,7 +170,7 @@ fn one(
         model: evidence::model(mutant, options)?,
         refinement: evidence::refinement(mutant, known, options)?,
         stress: match on_threads {
-            true => evidence::stress(mutant, STRESS)?,
+            true => evidence::stress(mutant, STRESS, &options.cancel)?,
             false => Finding::NotAsked,
         },
     })

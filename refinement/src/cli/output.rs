@@ -1,12 +1,14 @@
-//! Terminal: diagnostics, the progress line, Ctrl-C, widths and numbers.
+//! Terminal: diagnostics, the progress line, signals, files, widths and numbers.
 
 use super::error::CliError;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use shootdown_refinement::cancel::{self, Cancel};
+use shootdown_refinement::file;
 use shootdown_spec::search::{Progress, ProgressFn};
 pub use shootdown_trace::paragraph::wrap;
 use std::io::{self, IsTerminal, Write, stderr, stdout};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
@@ -23,24 +25,39 @@ pub fn init_tracing(verbosity: u8) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr)
+        .with_ansi(shows_progress() && std::env::var_os("NO_COLOR").is_none())
         .try_init();
 }
 
-/// The flag that Ctrl-C raises. A second Ctrl-C ends the process at once.
-pub fn cancel_on_ctrl_c() -> Result<Arc<AtomicBool>, CliError> {
-    static CANCEL: OnceLock<Arc<AtomicBool>> = OnceLock::new();
-    if let Some(cancel) = CANCEL.get() {
-        return Ok(cancel.clone());
+/// Prints a line on stderr. A terminal that has gone away is no reason to panic.
+macro_rules! complain {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($argument)*);
+    }};
+}
+pub(crate) use complain;
+
+/// The flag that INT, TERM and HUP raise: see [`cancel::on_signals`].
+pub fn cancel_on_signals() -> Result<Cancel, CliError> {
+    cancel::on_signals().map_err(CliError::Signal)
+}
+
+/// Tries whether a file can be written, before the work: see [`file::try_out`].
+pub fn try_out(path: &Path) -> Result<(), CliError> {
+    file::try_out(path).map_err(|error| failed(path, error))
+}
+
+/// Writes a file as a whole or not at all: see [`file::write_beside`].
+pub fn write_file(path: &Path, text: impl AsRef<[u8]>) -> Result<(), CliError> {
+    file::write_beside(path, text).map_err(|error| failed(path, error))
+}
+
+fn failed(path: &Path, error: io::Error) -> CliError {
+    CliError::File {
+        path: path.to_path_buf(),
+        error,
     }
-    let cancel = CANCEL.get_or_init(Arc::default).clone();
-    let raised = cancel.clone();
-    ctrlc::set_handler(move || {
-        if raised.swap(true, Ordering::Relaxed) {
-            std::process::exit(3);
-        }
-        eprintln!("\nstopping; what is finished will be printed (Ctrl-C again: stop at once)");
-    })?;
-    Ok(cancel)
 }
 
 /// A progress line on stderr for anything over a second; nothing when stderr is no terminal.
@@ -68,7 +85,7 @@ impl ProgressLine {
     pub fn callback(&self) -> ProgressFn {
         let bar = self.bar.clone();
         Arc::new(move |p: &Progress| {
-            if p.elapsed > Duration::from_secs(1) && bar.is_hidden() && stderr().is_terminal() {
+            if p.elapsed > Duration::from_secs(1) && bar.is_hidden() && shows_progress() {
                 bar.set_draw_target(ProgressDrawTarget::stderr());
             }
             bar.set_message(describe(p));
@@ -80,6 +97,11 @@ impl ProgressLine {
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Can stderr show a line that changes?
+pub fn shows_progress() -> bool {
+    stderr().is_terminal() && !is_dumb()
 }
 
 fn describe(p: &Progress) -> String {
@@ -111,9 +133,15 @@ pub fn width() -> usize {
 pub fn print(text: impl AsRef<[u8]>) -> Result<(), CliError> {
     let mut out = stdout().lock();
     match out.write_all(text.as_ref()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Output(e)),
+        Err(e) if !is_gone(&e) => Err(CliError::Output(e)),
         _ => Ok(()),
     }
+}
+
+/// Nobody reads any more: a closed pipe, or a terminal that was hung up.
+pub fn is_gone(error: &io::Error) -> bool {
+    const EIO: i32 = 5;
+    error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(EIO)
 }
 
 /// [`print()`], as JSON.
@@ -131,9 +159,15 @@ pub fn plural(n: u64, one: &str) -> String {
     format!("{} {one}{s}", count(n))
 }
 
-/// Should stdout be coloured?
+/// Should stdout be coloured? Not where `NO_COLOR` says no, nor on a terminal that cannot (`TERM=dumb`).
 pub fn colour() -> bool {
-    stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
+    stdout().is_terminal() && set("NO_COLOR").is_none() && !is_dumb()
+}
+
+/// Is the terminal one that knows no escape sequences?
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// A count with thousands separators.

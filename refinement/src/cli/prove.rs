@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let protocol = Protocol::new(config);
     let wanted = order.proof() == Proof::Cyclic && !args.no_realise;
     let realisation = if wanted {
-        let mut options = args.bounds.options(output::cancel_on_ctrl_c()?)?;
+        let mut options = args.bounds.options(output::cancel_on_signals()?)?;
         let progress = ProgressLine::new("looking for a run into a cycle");
         options.progress = Some(progress.callback());
         let found = realise(&protocol, &order, &options);

@@ -130,11 +130,12 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     }
     let mut refinement = refinement(args.subject.config("tracked", "everything")?)?;
     refinement.code.reduce = !args.every_operation;
-    let mut options = args.bounds.options(output::cancel_on_ctrl_c()?)?;
+    let mut options = args.bounds.options(output::cancel_on_signals()?)?;
     if let Some(seed) = args.random {
         let result = random::explore(&refinement, seed, args.runs, bad_facts(), &options);
         return told_random(args, seed, &refinement, &result);
     }
+    args.ci.try_out()?;
     let progress = ProgressLine::new("exploring the code");
     options.progress = Some(progress.callback());
     if let Some(most) = args.preemptions {
@@ -173,19 +174,27 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     }
     let result = refine(&mut refinement, &options);
     progress.finish();
-    let missing = args.coverage.then(|| coverage::missing(&refinement));
+    let missing = args
+        .coverage
+        .then(|| coverage::missing(&refinement, &options.cancel));
     match args.format {
         Format::Json => output::print_json(&json(&refinement, &result))?,
         Format::Text => {
             let mut text = text(args, &refinement, &result)?;
-            if let Some(missing) = &missing {
-                text += &coverage_text(args, &refinement, missing);
+            match &missing {
+                None => {}
+                Some(Some(missing)) => text += &coverage_text(args, &refinement, missing),
+                Some(None) => {
+                    text += "\nsteps that the code never took: not known, it was cancelled\n"
+                }
             }
             output::print(text)?;
         }
     }
     args.ci.write(|| cases::report(&refinement, &result))?;
-    let hole = missing.is_some_and(|all| all.iter().any(|m| m.reason.is_none()));
+    let hole = missing
+        .flatten()
+        .is_some_and(|all| all.iter().any(|m| m.reason.is_none()));
     Ok(match exit_code(&result) {
         ExitCode::AsPromised if hole => ExitCode::NotAsExpected,
         code => code,

@@ -52,40 +52,39 @@ pub struct Args {
 
 /// Runs what is reported and writes it.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
-    if let Some(root) = args.check.as_ref().or(args.docs.as_ref()) {
-        // Not after all the work.
-        read(&root.join(PAGE)).or_else(|e| {
-            if args.docs.is_some() {
-                Ok(String::new())
-            } else {
-                Err(e)
-            }
-        })?;
-    }
     let file = args.html();
+    args.try_out(file.as_deref())?;
     let findings = gather::findings(args, file.is_some())?;
     let document = review(&findings);
     let page = markdown::page(&document);
     let mut code = exit_code(&findings);
-    if let Some(path) = &file {
-        write(path, &html::page(&document))?;
+    // What one place does not take, another does: the summary is printed whatever becomes of the files.
+    let mut refused: Vec<CliError> = Vec::new();
+    let mut written = file.as_deref();
+    if let Some(path) = &file
+        && let Err(error) = output::write_file(path, html::page(&document))
+    {
+        refused.push(error);
+        written = None;
     }
-    match &args.markdown {
-        Some(path) if path == Path::new("-") => output::print(&page)?,
-        Some(path) => write(path, &page)?,
-        None => {}
-    }
+    let to_stdout = args.markdown.as_deref() == Some(Path::new("-"));
+    let markdown = match &args.markdown {
+        Some(_) if to_stdout => output::print(&page),
+        Some(path) => output::write_file(path, &page),
+        None => Ok(()),
+    };
+    refused.extend(markdown.err());
     // The page of the tree tells what a whole run came to, never a part of one.
     let whole = findings.incomplete() == 0;
     match (&args.docs, &args.check) {
         (Some(_), _) | (_, Some(_)) if !whole => {
-            eprintln!("error: the run was cut off, so {PAGE} was left alone");
+            output::complain!("error: the run was cut off, so {PAGE} was left alone");
         }
-        (Some(root), _) => write(&root.join(PAGE), &page)?,
+        (Some(root), _) => refused.extend(output::write_file(&root.join(PAGE), &page).err()),
         (_, Some(root)) => {
             let path = root.join(PAGE);
             if let Some(difference) = stale::first(&read(&path)?, &page) {
-                eprintln!(
+                output::complain!(
                     "error: {} is stale: {difference}\n  `cargo run --release -- report --docs .` writes it anew",
                     path.display()
                 );
@@ -94,13 +93,24 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         }
         (None, None) => {}
     }
-    if args.markdown.as_deref() != Some(Path::new("-")) {
-        output::print(summary(&findings, file.as_deref()))?;
+    if !to_stdout {
+        output::print(summary(&findings, written))?;
     }
-    Ok(code)
+    let refused: Vec<ExitCode> = refused.iter().map(CliError::report).collect();
+    Ok(refused.into_iter().max().unwrap_or(code))
 }
 
 impl Args {
+    /// Tries everything that will be written or read when the work is done.
+    fn try_out(&self, html: Option<&Path>) -> Result<(), CliError> {
+        let markdown = self.markdown.as_deref().filter(|p| *p != Path::new("-"));
+        let page = self.docs.as_ref().map(|root| root.join(PAGE));
+        let mut files = html.into_iter().chain(markdown).chain(page.as_deref());
+        files.try_for_each(output::try_out)?;
+        let check = self.check.as_ref().map(|root| root.join(PAGE));
+        check.iter().try_for_each(|path| read(path).map(drop))
+    }
+
     /// Where the HTML goes, if it is wanted.
     fn html(&self) -> Option<PathBuf> {
         let other = self.markdown.is_some() || self.docs.is_some() || self.check.is_some();
@@ -150,13 +160,6 @@ fn summary(findings: &Findings, file: Option<&Path>) -> String {
 
 fn read(path: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(path).map_err(|error| CliError::File {
-        path: path.to_path_buf(),
-        error,
-    })
-}
-
-fn write(path: &Path, text: &str) -> Result<(), CliError> {
-    std::fs::write(path, text).map_err(|error| CliError::File {
         path: path.to_path_buf(),
         error,
     })

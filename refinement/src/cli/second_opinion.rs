@@ -18,6 +18,8 @@ use super::output::{self, ProgressLine};
 use crate::expectation::{Cell, Expectations};
 use checker::{Checker, With, among};
 use serde::Serialize;
+use shootdown_refinement::cancel::Cancel;
+use shootdown_refinement::memory;
 use shootdown_spec::check::{CheckResult, judge};
 use shootdown_spec::config::Config;
 use shootdown_spec::export::Exported;
@@ -105,6 +107,8 @@ struct SecondOpinionJson<'a> {
     with: &'static str,
     version: &'a str,
     left_out: usize,
+    /// Cells that the run was cut off before, or in.
+    not_compared: usize,
     cells: &'a [Compared],
 }
 
@@ -127,20 +131,34 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         None => args.with.takes(c),
     });
     let left_out = all - cells.len();
+    if let Some(root) = args.docs.as_ref().or(args.check_docs.as_ref()) {
+        let (path, _) = docs::page(root)?;
+        if args.docs.is_some() {
+            output::try_out(&path)?;
+        }
+    }
     let started = Instant::now();
-    let compared = compare_all(&checker, &cells, jobs(args.jobs))?;
+    let cancel = output::cancel_on_signals()?;
+    let (compared, not_compared) = compare_all(&checker, &cells, jobs(args.jobs), &cancel);
     let mut code = match compared.iter().all(|c| c.differences.is_empty()) {
         false => ExitCode::NotAsExpected,
+        true if !not_compared.is_empty() => ExitCode::Incomplete,
         // What is beyond a checker is no news, what was asked to be left out is.
         true if left_out > 0 && args.max_states.is_some() => ExitCode::Incomplete,
         true => ExitCode::AsPromised,
     };
+    if let Some(error) = not_compared.iter().find_map(Option::as_ref)
+        && compared.is_empty()
+    {
+        return Ok(error.report());
+    }
     match args.format {
         Format::Json => output::print_json(&SecondOpinionJson {
             schema: "shootdown/second-opinion/2",
             with: args.with.part(),
             version: checker.version(),
             left_out,
+            not_compared: not_compared.len(),
             cells: &compared,
         })?,
         Format::Text => {
@@ -152,11 +170,20 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
                     .filter(|_| left_out > 0),
                 asked: args.max_states.is_some(),
                 left_out,
+                not_compared: not_compared.len(),
                 elapsed: started.elapsed(),
             };
             let text = table::text(&compared, &seen, output::width());
             output::print(text)?;
         }
+    }
+    let errors = not_compared.iter().flatten().map(CliError::report);
+    if let Some(worst) = errors.max() {
+        return Ok(worst.max(code));
+    }
+    if !not_compared.is_empty() {
+        // The page tells what a whole run came to, never a part of one.
+        return Ok(code);
     }
     if let Some(root) = &args.docs {
         docs::write(&checker, &compared, left_out, root)?;
@@ -164,7 +191,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     if let Some(root) = &args.check_docs
         && let Some(path) = docs::stale(&checker, &compared, left_out, root)?
     {
-        eprintln!(
+        output::complain!(
             "error: {} is stale\n  `cargo run --release -- second-opinion --with {} --docs .` writes it anew",
             path.display(),
             args.with.part()
@@ -180,24 +207,34 @@ fn jobs(asked: Option<NonZeroUsize>) -> usize {
 }
 
 /// Compares the cells, the largest first so that no core waits for it at the end; the answers
-/// are in the order of the cells.
-fn compare_all(checker: &Checker, cells: &[&Cell], jobs: usize) -> Result<Vec<Compared>, CliError> {
-    let cancel = output::cancel_on_ctrl_c()?;
+/// are in the order of the cells. Those that were not compared are told apart: with an error, or none if the run was
+/// cut off before them.
+fn compare_all(
+    checker: &Checker,
+    cells: &[&Cell],
+    jobs: usize,
+    cancel: &Cancel,
+) -> (Vec<Compared>, Vec<Option<CliError>>) {
     let mut order: Vec<usize> = (0..cells.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(cells[i].states));
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<Option<Result<Compared, CliError>>>> =
         Mutex::new(cells.iter().map(|_| None).collect());
     let progress = ProgressLine::new("second opinion");
+    let jobs = jobs.min(cells.len()).max(1);
+    let bounds = Bounds::shared_by(jobs, cancel);
     std::thread::scope(|scope| {
-        for _ in 0..jobs.min(cells.len()) {
+        for _ in 0..jobs {
             scope.spawn(|| {
                 while !cancel.load(Ordering::Relaxed) {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     let Some(&at) = order.get(n) else { break };
                     progress.now(&format!("cell {} of {}", n + 1, cells.len()));
-                    let result = compare(checker, cells[at], &|text| text);
-                    let failed = result.is_err();
+                    let result = compare(checker, cells[at], &bounds, &|text| text);
+                    // Cells that do not fit are one thing, a checker that does not work is another.
+                    let failed = result
+                        .as_ref()
+                        .is_err_and(|e| !matches!(e, CliError::CutOff { .. }));
                     done.lock().expect("nobody panics with it")[at] = Some(result);
                     if failed {
                         next.store(order.len(), Ordering::Relaxed);
@@ -208,18 +245,33 @@ fn compare_all(checker: &Checker, cells: &[&Cell], jobs: usize) -> Result<Vec<Co
     });
     progress.finish();
     let done = done.into_inner().expect("nobody panics with it");
-    let (mut compared, mut interrupted) = (Vec::new(), false);
+    let (mut compared, mut not_compared) = (Vec::new(), Vec::new());
     for result in done {
         match result {
-            // Ctrl-C reaches the verifiers too.
-            Some(Err(_)) if cancel.load(Ordering::Relaxed) => interrupted = true,
-            Some(result) => compared.push(result?),
-            None => interrupted = true,
+            Some(Ok(result)) => compared.push(result),
+            // The verifiers were killed.
+            Some(Err(_)) if cancel.load(Ordering::Relaxed) => not_compared.push(None),
+            Some(Err(error)) => not_compared.push(Some(error)),
+            None => not_compared.push(None),
         }
     }
-    match interrupted {
-        true => Err(CliError::Interrupted(compared.len(), cells.len())),
-        false => Ok(compared),
+    (compared, not_compared)
+}
+
+/// What every search here may take.
+#[derive(Clone, Debug)]
+struct Bounds {
+    cancel: Cancel,
+    max_memory: Option<u64>,
+}
+
+impl Bounds {
+    /// A part of the memory for each of so many searches at a time.
+    fn shared_by(jobs: usize, cancel: &Cancel) -> Bounds {
+        Bounds {
+            cancel: cancel.clone(),
+            max_memory: memory::share().map(|bytes| bytes / jobs as u64),
+        }
     }
 }
 
@@ -228,16 +280,21 @@ fn compare_all(checker: &Checker, cells: &[&Cell], jobs: usize) -> Result<Vec<Co
 fn compare(
     checker: &Checker,
     cell: &Cell,
+    bounds: &Bounds,
     spoil: &dyn Fn(String) -> String,
 ) -> Result<Compared, CliError> {
     let config = cell.config()?;
     let started = Instant::now();
     let keep_graph = checker.decides_progress(cell.states);
-    let ours = check(&config, keep_graph);
+    let ours = check(&config, keep_graph, bounds);
+    if let Some(why) = ours.stopped {
+        let cell = cell.command();
+        return Err(CliError::CutOff { cell, why });
+    }
     let checking = started.elapsed();
     let states = ours.states.unique;
     let model = spoil(checker.model(&config));
-    let answer = checker.ask(&config, model, states, keep_graph)?;
+    let answer = checker.ask(&config, model, states, keep_graph, &bounds.cancel)?;
     let check = says(&ours, answer.says.progress_violated.is_some());
     Ok(Compared {
         cell: cell.command(),
@@ -249,11 +306,13 @@ fn compare(
 }
 
 /// What `check` does, on one thread, with the graph only if `progress` is to be decided.
-fn check(config: &Config, keep_graph: bool) -> CheckResult {
+fn check(config: &Config, keep_graph: bool, bounds: &Bounds) -> CheckResult {
     let protocol = Protocol::new(config.clone());
     let options = Options {
         threads: NonZeroUsize::MIN,
         keep_graph,
+        max_memory: bounds.max_memory,
+        cancel: bounds.cancel.clone(),
         ..Options::default()
     };
     let outcome = search(&protocol, |p: &Protocol, s| observe(&p.config, s), &options);

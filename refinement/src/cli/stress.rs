@@ -20,7 +20,6 @@ use shootdown_spec::design::Design;
 use shootdown_spec::environment::{Environment, FlushBackend};
 use shootdown_spec::workload::{Placement, Workload};
 use std::fmt::Write as _;
-use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,8 +31,8 @@ Exit codes:
   0  the time is over (or every CPU has had its operations), and nothing bad happened
   1  it hung, or a run-time check failed
   2  usage, or the trace file cannot be created or not even its first line be written
-  3  cut off: by Ctrl-C, or because the trace could not be written to its end (disk full); what is
-     known is printed, and the trace is good up to the message's number of events
+  3  cut off: by a signal, or because the trace could not be written to its end (disk full); what is
+     known is printed, and the trace has as many events as the message says
   4  internal error, or the system has no thread to give";
 
 /// Arguments of `stress`.
@@ -134,26 +133,21 @@ struct Plan {
 /// Runs the implementation; a hang or a failed check is exit code 1.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let plan = args.plan()?;
-    let cancel = output::cancel_on_ctrl_c()?;
+    let cancel = output::cancel_on_signals()?;
     let progress = progress(&plan);
     let outcome = stress::run(&plan.config, Some(&cancel));
     progress.finish_and_clear();
     let outcome = outcome?;
 
-    let mut out = stdout().lock();
     match args.format {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &StressJson::new(args, &plan, &outcome))?;
-            writeln!(out)?;
-        }
-        Format::Text => out.write_all(text(args, &plan, &outcome).as_bytes())?,
+        Format::Json => output::print_json(&StressJson::new(args, &plan, &outcome))?,
+        Format::Text => output::print(text(args, &plan, &outcome))?,
     }
-    out.flush()?;
     if let Some((path, error)) = cut_short(&outcome) {
         let events = outcome.recording.as_ref().map_or(0, |r| r.events);
-        eprintln!(
-            "error: {path}: {error}\n  the trace ends early: at most the first {events} events are in it, \
-             its last line may be half a line, and it has no end line; what is before is good"
+        output::complain!(
+            "error: {path}: {error}\n  the trace ends early: the first {} events are in it, and it has no end line",
+            output::count(events)
         );
     }
     Ok(exit_code(&outcome))
@@ -168,7 +162,7 @@ pub fn outcome(line: &str) -> Result<StressOutcome, CliError> {
         .try_get_matches_from(line.split_whitespace())
         .map_err(refused)?;
     let args = <Args as clap::FromArgMatches>::from_arg_matches(&matches).map_err(refused)?;
-    let cancel = output::cancel_on_ctrl_c()?;
+    let cancel = output::cancel_on_signals()?;
     Ok(stress::run(&args.plan()?.config, Some(&cancel))?)
 }
 

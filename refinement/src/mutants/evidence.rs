@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use shootdown_impl::host::stress::{self, StressConfig, StressError, Verdict};
 use shootdown_spec::check::check;
@@ -484,8 +485,12 @@ pub fn types(mutant: &Mutant) -> Result<Finding, EvidenceError> {
 /// Runs the fault on real threads for so long at most.
 ///
 /// # Errors
-/// If the system has no threads to give.
-pub fn stress(mutant: &Mutant, duration: Duration) -> Result<Finding, EvidenceError> {
+/// If the system has no threads to give, or `cancel` was raised before anything was noticed.
+pub fn stress(
+    mutant: &Mutant,
+    duration: Duration,
+    cancel: &AtomicBool,
+) -> Result<Finding, EvidenceError> {
     let Some(fault) = mutant.stress else {
         return Ok(Finding::NotAsked);
     };
@@ -494,9 +499,13 @@ pub fn stress(mutant: &Mutant, duration: Duration) -> Result<Finding, EvidenceEr
         fault: Some(fault),
         ..StressConfig::default()
     };
-    let outcome = stress::run(&config, None)?;
+    let outcome = stress::run(&config, Some(cancel))?;
     let words = match &outcome.verdict {
-        Verdict::Clean | Verdict::Cancelled => None,
+        Verdict::Cancelled => {
+            let name = mutant.name.to_string();
+            return Err(EvidenceError::Stopped(name, Stop::Cancelled));
+        }
+        Verdict::Clean => None,
         Verdict::Hung(_) => Some("hangs".to_string()),
         Verdict::Violated => outcome.first_violations.first().map(|v| v.to_string()),
     };

@@ -9,6 +9,7 @@ use shootdown_spec::program::{PROGRAM_COUNT, ProgramId};
 use shootdown_spec::state::State;
 
 use super::step::Taken;
+use crate::cancel::Cancel;
 
 /// In which state of its CPU a step was taken.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -172,25 +173,33 @@ pub struct Missing {
 /// Why the code never takes some steps: program (or `*`), statement, interrupt state, reason.
 const REASONS: &[(&str, &str, Irqs, &str)] = &[];
 
-/// Explores the protocol of the same configuration and lists what it can do and the code did not.
-pub fn missing(refinement: &super::joint::Refinement) -> Vec<Missing> {
+/// Explores the protocol of the same configuration and lists what it can do and the code did not. None if `cancel` was
+/// raised before that was known.
+pub fn missing(refinement: &super::joint::Refinement, cancel: &Cancel) -> Option<Vec<Missing>> {
     use shootdown_spec::search::{Options, search};
     let possible = Coverage::new(refinement.config());
-    search(
+    let options = Options {
+        cancel: cancel.clone(),
+        ..Options::default()
+    };
+    let explored = search(
         &refinement.spec,
         |protocol: &Protocol, state: &State| {
             possible.note_possible(protocol, state);
             0
         },
-        &Options::default(),
+        &options,
     );
+    if !explored.complete {
+        return None;
+    }
     let reason = |program: ProgramId, source: &str, irqs| {
         let row = REASONS
             .iter()
             .find(|(p, s, i, _)| (*p == "*" || *p == program.name()) && *s == source && *i == irqs);
         row.map(|(.., reason)| *reason)
     };
-    possible
+    let missing = possible
         .taken()
         .filter(|place| !refinement.coverage.has(*place))
         .map(|place| {
@@ -206,5 +215,6 @@ pub fn missing(refinement: &super::joint::Refinement) -> Vec<Missing> {
                 reason: reason(place.program, source, place.irqs),
             }
         })
-        .collect()
+        .collect();
+    Some(missing)
 }

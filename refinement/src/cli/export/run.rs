@@ -62,7 +62,7 @@ impl RunArgs {
         match text(&run) {
             Some(text) => write(&self.output, text),
             None => {
-                eprintln!(
+                output::complain!(
                     "error: nothing in this run that would be reported: no wait without end, no order that \
                      could deadlock\n  `export markdown` tells any run"
                 );
@@ -95,7 +95,7 @@ impl RunArgs {
             Some(_) => match told(&schedule)? {
                 Ok(trace) => trace,
                 Err(step) => {
-                    eprintln!(
+                    output::complain!(
                         "error: {source_name}: the code does not do this, or the protocol cannot follow it: step {step}\n  \
                          `shootdown replay` says why"
                     );
@@ -108,14 +108,14 @@ impl RunArgs {
         let run = match Run::new(protocol, trace, self.property.as_deref()) {
             Ok(run) => run,
             Err(error) => {
-                eprintln!("error: {source_name}: the schedule does not fit: {error}");
+                output::complain!("error: {source_name}: the schedule does not fit: {error}");
                 return Ok(Wanted::Nothing(ExitCode::NotAsExpected));
             }
         };
         if let Some(to) = run.trace.loops_to
             && run.states.get(to) != run.states.last()
         {
-            eprintln!(
+            output::complain!(
                 "error: {source_name}: the loop does not close: after the last step things are not as before step {}",
                 to + 1
             );
@@ -126,8 +126,11 @@ impl RunArgs {
 
     /// The shortest counterexample; if there is none, how to exit.
     fn shortest(&self, config: Config) -> Result<Result<Box<Run>, ExitCode>, CliError> {
+        self.output
+            .iter()
+            .try_for_each(|path| output::try_out(path))?;
         let protocol = Protocol::new(config);
-        let mut options = self.bounds.options(output::cancel_on_ctrl_c()?)?;
+        let mut options = self.bounds.options(output::cancel_on_signals()?)?;
         let progress = ProgressLine::new("exploring");
         options.progress = Some(progress.callback());
         let result = check(&protocol, &options);
@@ -140,7 +143,7 @@ impl RunArgs {
             let run = Run::new(protocol, found.trace.clone(), Some(property.name));
             return Ok(Ok(Box::new(run.expect("the search walked this run"))));
         }
-        eprintln!(
+        output::complain!(
             "error: no counterexample: {}",
             self.why_none(&protocol, &result)
         );

@@ -47,7 +47,7 @@ enum Ask {
 /// Writes the kept modules.
 fn write_kept(root: &Path) -> Result<ExitCode, CliError> {
     for (name, text) in tla::kept() {
-        write_file(&root.join("spec/tla").join(name), text)?;
+        output::write_file(&root.join("spec/tla").join(name), text)?;
     }
     Ok(ExitCode::AsPromised)
 }
@@ -63,7 +63,7 @@ fn check_kept(root: &Path) -> Result<ExitCode, CliError> {
             error,
         })?;
         if kept != text {
-            eprintln!(
+            output::complain!(
                 "error: {} is stale\n  `cargo run --release -- export tla --docs .` writes it anew",
                 path.display()
             );
@@ -71,13 +71,6 @@ fn check_kept(root: &Path) -> Result<ExitCode, CliError> {
         }
     }
     Ok(code)
-}
-
-fn write_file(path: &Path, text: String) -> Result<(), CliError> {
-    std::fs::write(path, text).map_err(|error| CliError::File {
-        path: path.to_path_buf(),
-        error,
-    })
 }
 
 /// Writes what was asked for.
@@ -113,7 +106,7 @@ pub(super) fn run(args: &TlaArgs) -> Result<ExitCode, CliError> {
     let name = stem
         .filter(|name| tla::is_module_name(name) && path.extension().is_some_and(|e| e == "tla"));
     let name = name.ok_or_else(|| CliError::ModuleName(path.clone()))?;
-    write_file(path, tla::write(&config, name))?;
-    write_file(&path.with_extension("cfg"), cfg)?;
+    output::write_file(path, tla::write(&config, name))?;
+    output::write_file(&path.with_extension("cfg"), cfg)?;
     Ok(ExitCode::AsPromised)
 }

@@ -3,7 +3,7 @@
 use super::table::{grid_axes, summary};
 use super::{Matrix, markdown, order};
 use crate::cli::error::CliError;
-use crate::cli::{generated, list};
+use crate::cli::{generated, list, output};
 use shootdown_spec::report::{self, TextOptions};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -17,18 +17,41 @@ const ORDER: &[Part] = &[
     ("cycles", order::seeds_cycles),
 ];
 
+/// The pages, below the root of the tree.
+const PAGES: [&str; 6] = [
+    "docs/verdicts.md",
+    "docs/claims.md",
+    "docs/properties.md",
+    "docs/kernel-map.md",
+    "README.md",
+    "docs/order.md",
+];
+
+/// Tries whether the pages can be written.
+pub(super) fn try_out(root: &Path) -> Result<(), CliError> {
+    let mut pages = PAGES.iter().map(|page| root.join(page));
+    pages.try_for_each(|path| output::try_out(&path))
+}
+
+/// Tries whether there are pages to compare with.
+pub(super) fn try_read(root: &Path) -> Result<(), CliError> {
+    let mut pages = PAGES.iter().map(|page| root.join(page));
+    pages.try_for_each(|path| read(&path).map(drop))
+}
+
 /// Every generated text with the file it belongs to, below the root of the tree.
 fn pages(matrix: &Matrix, root: &Path) -> Result<Vec<(PathBuf, String)>, CliError> {
-    let (readme, order) = (root.join("README.md"), root.join("docs/order.md"));
+    let paths = PAGES.map(|page| root.join(page));
     let (properties, kernel_map) = list::pages()?;
-    Ok(vec![
-        (root.join("docs/verdicts.md"), markdown::verdicts(matrix)),
-        (root.join("docs/claims.md"), markdown::claims(matrix)),
-        (root.join("docs/properties.md"), properties),
-        (root.join("docs/kernel-map.md"), kernel_map),
-        (readme.clone(), with_parts(&read(&readme)?, README, matrix)),
-        (order.clone(), with_parts(&read(&order)?, ORDER, matrix)),
-    ])
+    let texts = [
+        markdown::verdicts(matrix),
+        markdown::claims(matrix),
+        properties,
+        kernel_map,
+        with_parts(&read(&paths[4])?, README, matrix),
+        with_parts(&read(&paths[5])?, ORDER, matrix),
+    ];
+    Ok(paths.into_iter().zip(texts).collect())
 }
 
 fn read(path: &Path) -> Result<String, CliError> {
@@ -84,7 +107,7 @@ fn table(matrix: &Matrix) -> String {
 /// Writes every page.
 pub(super) fn write(matrix: &Matrix, root: &Path) -> Result<(), CliError> {
     for (path, text) in pages(matrix, root)? {
-        std::fs::write(&path, text).map_err(|error| CliError::File { path, error })?;
+        output::write_file(&path, text)?;
     }
     Ok(())
 }

@@ -80,7 +80,7 @@ pub(super) fn write(tried: &[Tried], root: &Path) -> Result<(), CliError> {
     if new.is_empty() || new == old {
         return Ok(());
     }
-    std::fs::write(&path, new).map_err(|error| CliError::File { path, error })
+    output::write_file(&path, new)
 }
 
 /// The page, if it differs from what this run came to.

@@ -46,11 +46,19 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             cells.len()
         )));
     }
-    let mut options = args.bounds.options(output::cancel_on_ctrl_c()?)?;
+    let mut options = args.bounds.options(output::cancel_on_signals()?)?;
     if args.docs.is_some() || args.check_docs.is_some() {
         // On several threads the code is discovered in one order or another, other points are taken for one, and now
         // and then there are a handful of states more or less.
         options.threads = NonZeroUsize::MIN;
+    }
+    args.ci.try_out()?;
+    if let Some(root) = args.docs.as_ref().or(args.check_docs.as_ref()) {
+        let page = root.join("docs/refinement.md");
+        read(&page)?;
+        if args.docs.is_some() {
+            output::try_out(&page)?;
+        }
     }
     let progress = ProgressLine::new("refine");
     let mut rows = Vec::new();
@@ -140,7 +148,7 @@ impl Row {
                 p.name, p.verdict
             )
         }));
-        let missing = coverage::missing(&refinement);
+        let missing = coverage::missing(&refinement, &options.cancel).unwrap_or_default();
         Ok(Row {
             cell,
             result,
@@ -350,10 +358,7 @@ fn write_docs(path: &Path, cells: &[Cell], rows: &[Row]) -> Result<(), CliError>
         path: path.to_path_buf(),
         name: PART,
     })?;
-    std::fs::write(path, page).map_err(|error| CliError::File {
-        path: path.to_path_buf(),
-        error,
-    })
+    output::write_file(path, page)
 }
 
 /// Every row that came out must be in the page as it came out; every other must be there, with what is expected of its
@@ -362,12 +367,12 @@ fn check_docs(path: &Path, cells: &[Cell], rows: &[Row]) -> Result<ExitCode, Cli
     let page = read(path)?;
     let stale = stale(&page, cells, rows);
     for line in &stale {
-        eprintln!("error: {}: {line}", path.display());
+        output::complain!("error: {}: {line}", path.display());
     }
     if stale.is_empty() {
         return Ok(ExitCode::AsPromised);
     }
-    eprintln!(
+    output::complain!(
         "  `cargo run --release -- refine --matrix --docs .` writes it anew, with `--only TEXT` some of its rows"
     );
     Ok(ExitCode::NotAsExpected)

@@ -20,6 +20,8 @@ use shootdown_spec::design::DESIGNS;
 use shootdown_spec::environment::ENVIRONMENTS;
 use shootdown_spec::search::Options;
 use shootdown_spec::verdict::Verdict;
+use std::fs::File;
+use std::io::Read as _;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -30,11 +32,14 @@ use std::time::Instant;
 const REFINED: &[&str] = &["nosplit", "split"];
 const REFINED_THP: &[&str] = &["v2.6.38", "tracked"];
 
+/// The largest matrix that is read. Today's has half a MiB.
+const LARGEST_MATRIX: u64 = 64 << 20;
+
 /// Everything; real threads only where the result can show them.
 pub fn findings(args: &Args, threads: bool) -> Result<Findings, CliError> {
     let started = Instant::now();
     let expectations = Expectations::load();
-    let options = args.bounds.options(output::cancel_on_ctrl_c()?)?;
+    let options = args.bounds.options(output::cancel_on_signals()?)?;
     let (cells, matrix) = match &args.matrix_json {
         Some(path) => (read(path)?, format!("from {}", path.display())),
         None => (
@@ -99,11 +104,24 @@ pub fn findings(args: &Args, threads: bool) -> Result<Findings, CliError> {
 type Outcomes = Vec<(Option<String>, String, Outcome)>;
 
 fn read(path: &Path) -> Result<Value, CliError> {
-    let text = super::read(path)?;
-    serde_json::from_str(&text).map_err(|error| CliError::MatrixJson {
+    let refused = |reason: String| CliError::MatrixJson {
         name: path.display().to_string(),
-        reason: error.to_string(),
-    })
+        reason,
+    };
+    let failed = |error| CliError::File {
+        path: path.to_path_buf(),
+        error,
+    };
+    let file = File::open(path).map_err(failed)?;
+    let mut text = Vec::new();
+    file.take(LARGEST_MATRIX + 1)
+        .read_to_end(&mut text)
+        .map_err(failed)?;
+    if text.len() as u64 > LARGEST_MATRIX {
+        let most = output::bytes(LARGEST_MATRIX);
+        return Err(refused(format!("larger than {most}: no matrix is")));
+    }
+    serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))
 }
 
 /// Takes the cells that this binary would check itself, judged against what it expects itself; executes every
@@ -278,7 +296,7 @@ fn refined(
                 )
             })
         });
-        let missing = coverage::missing(&refinement);
+        let missing = coverage::missing(&refinement, &options.cancel).unwrap_or_default();
         let holes = missing.iter().filter(|m| m.reason.is_none());
         let holes = holes.map(|m| format!("never took `{}` of {}", m.source, m.program.name()));
         let command = cell.command();

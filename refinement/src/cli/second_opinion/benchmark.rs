@@ -11,12 +11,14 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::output;
 use crate::expectation::{Cell, Expectations};
 use crate::spin::{How, Opinion, Spin};
+use shootdown_refinement::memory;
 use shootdown_spec::check::{CheckResult, check};
 use shootdown_spec::export::promela;
 use shootdown_spec::model::Protocol;
 use shootdown_spec::search::Options;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 /// Cells of different sizes and kinds: IPIs and hypercalls, two and three CPUs, interrupts that
 /// free mms.
@@ -57,11 +59,16 @@ pub(super) fn run(jar: Option<&Path>, max_states: Option<u64>) -> Result<ExitCod
     ]);
     let wanted = |c: &&Cell| CELLS.contains(&(c.design.as_str(), c.env.as_str()));
     let small = |c: &&Cell| max_states.is_none_or(|most| c.states <= most);
+    let cancel = output::cancel_on_signals()?;
     let mut agree = true;
     for cell in expectations.grid.iter().filter(wanted).filter(small) {
         let protocol = Protocol::new(cell.config()?);
         let ours = |threads: Option<NonZeroUsize>| {
-            let mut options = Options::default();
+            let mut options = Options {
+                cancel: cancel.clone(),
+                max_memory: memory::share(),
+                ..Options::default()
+            };
             options.threads = threads.unwrap_or(options.threads);
             check(&protocol, &options)
         };
@@ -70,15 +77,21 @@ pub(super) fn run(jar: Option<&Path>, max_states: Option<u64>) -> Result<ExitCod
         let theirs = |reduce| {
             // Always the best compiled verifier: this is about how fast it can be.
             let expected = u64::MAX;
-            spin.verify(&model, How { reduce, expected })
+            spin.verify(&model, How { reduce, expected }, &cancel)
         };
-        let (full, reduced) = (theirs(false)?, theirs(true)?);
+        let (full, reduced) = match (theirs(false), theirs(true)) {
+            _ if cancel.load(Ordering::Relaxed) => break,
+            (full, reduced) => (full?, reduced?),
+        };
         agree &= full.printed.states == one.states.unique + promela::EXTRA_STATES;
         let by_tlc = match &tlc {
             // It would run for many minutes.
             Some(tlc) if With::Tlc.takes(cell) => {
                 let model = tlc.model(&protocol.config);
-                let answer = tlc.ask(&protocol.config, model, u64::MAX, false)?;
+                let answer = match tlc.ask(&protocol.config, model, u64::MAX, false, &cancel) {
+                    _ if cancel.load(Ordering::Relaxed) => break,
+                    answer => answer?,
+                };
                 agree &= answer.says.states == one.states.unique;
                 format!("{:.2}", answer.took[1].as_secs_f64())
             }
@@ -89,6 +102,7 @@ pub(super) fn run(jar: Option<&Path>, max_states: Option<u64>) -> Result<ExitCod
     align_numbers(&mut table, 1);
     output::print(format!("{table}\n\n{EXPLAINED}"))?;
     Ok(match agree {
+        true if cancel.load(Ordering::Relaxed) => ExitCode::Incomplete,
         true => ExitCode::AsPromised,
         false => ExitCode::NotAsExpected,
     })

@@ -10,6 +10,7 @@ use shootdown_spec::config::Config;
 use shootdown_spec::export::promela::{self, EXTRA_STATES};
 use shootdown_spec::export::{Exported, tla};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Who is asked.
@@ -146,21 +147,22 @@ impl Checker {
         model: String,
         states: u64,
         progress: bool,
+        cancel: &AtomicBool,
     ) -> Result<Answer, CliError> {
         let progress = progress && self.decides_progress(states);
         match self {
-            Checker::Spin(spin) => by_spin(spin, &model, states),
-            Checker::Tlc(tlc) => by_tlc(tlc, config, model, progress),
+            Checker::Spin(spin) => by_spin(spin, &model, states, cancel),
+            Checker::Tlc(tlc) => by_tlc(tlc, config, model, progress, cancel),
         }
     }
 }
 
-fn by_spin(spin: &Spin, model: &str, states: u64) -> Result<Answer, CliError> {
+fn by_spin(spin: &Spin, model: &str, states: u64, cancel: &AtomicBool) -> Result<Answer, CliError> {
     let how = How {
         reduce: false,
         expected: states,
     };
-    let opinion = spin.verify(model, how)?;
+    let opinion = spin.verify(model, how, cancel)?;
     let p = &opinion.printed;
     let says = Says {
         violated: among(|name| match name {
@@ -177,25 +179,33 @@ fn by_spin(spin: &Spin, model: &str, states: u64) -> Result<Answer, CliError> {
     })
 }
 
-fn by_tlc(tlc: &Tlc, config: &Config, model: String, progress: bool) -> Result<Answer, CliError> {
+fn by_tlc(
+    tlc: &Tlc,
+    config: &Config,
+    model: String,
+    progress: bool,
+    cancel: &AtomicBool,
+) -> Result<Answer, CliError> {
     let name = tla::module_name(config);
     let (survey, cfg) = tla::survey(config, &name);
     let module = (name.clone(), model);
-    let opinion = tlc.verify(&Question {
+    let question = Question {
         module: tla::SURVEY.into(),
         cfg,
         modules: vec![module.clone(), (tla::SURVEY.into(), survey)],
-    })?;
+    };
+    let opinion = tlc.verify(&question, cancel)?;
     let mut took = [Duration::ZERO, opinion.took];
     let mut progress_violated = None;
     if progress {
         let cfg = tla::cfg(config, tla::Question::Progress);
         let cfg = cfg.expect("it does not ask for symmetry");
-        let opinion = tlc.verify(&Question {
+        let question = Question {
             module: name,
             cfg,
             modules: vec![module],
-        })?;
+        };
+        let opinion = tlc.verify(&question, cancel)?;
         progress_violated = Some(opinion.printed.progress_violated);
         took[0] = opinion.took;
     }

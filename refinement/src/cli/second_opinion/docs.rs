@@ -8,7 +8,8 @@ use crate::cli::{generated, output};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-fn page(root: &Path) -> Result<(PathBuf, String), CliError> {
+/// The page as it is.
+pub(super) fn page(root: &Path) -> Result<(PathBuf, String), CliError> {
     let path = root.join("docs/second-opinion.md");
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok((path, text)),
@@ -39,7 +40,7 @@ pub(super) fn write(
 ) -> Result<(), CliError> {
     let (path, text) = page(root)?;
     let text = anew(checker, compared, left_out, (&path, &text))?;
-    std::fs::write(&path, text).map_err(|error| CliError::File { path, error })
+    output::write_file(&path, text)
 }
 
 /// The page, if its part differs from what this run came to.

@@ -33,6 +33,8 @@ pub(super) struct Seen {
     /// Was that asked for?
     pub asked: bool,
     pub left_out: usize,
+    /// Cells that the run was cut off before, or in.
+    pub not_compared: usize,
     pub elapsed: Duration,
 }
 
@@ -106,6 +108,10 @@ pub(super) fn text(compared: &[Compared], seen: &Seen, width: usize) -> String {
             asked.count(),
             violated.count()
         );
+    }
+    if seen.not_compared > 0 {
+        let cells = output::plural(seen.not_compared as u64, "cell");
+        let _ = writeln!(text, "INCOMPLETE: {cells} not compared");
     }
     if let Some(most) = seen.most {
         let left_out = output::plural(seen.left_out as u64, "cell");
