@@ -240,8 +240,16 @@ fn a_replay_stops_at_the_first_step_that_is_not_possible_and_says_why() {
     let (story, refused) = replay("0:page_referenced_one*4").expect("it has the right form");
     assert_eq!(story.len(), 3);
     let why = refused.expect("it waits").to_string();
-    assert!(why.starts_with("step 4, page_referenced_one on CPU0: not possible: it spins in"), "{why}");
-    for wrong in ["page_referenced_one", "0:page_referenced_one*x", "0:nobody", "9:vmalloc_sync_all"] {
+    assert!(
+        why.starts_with("step 4, page_referenced_one on CPU0: not possible: it spins in"),
+        "{why}"
+    );
+    for wrong in [
+        "page_referenced_one",
+        "0:page_referenced_one*x",
+        "0:nobody",
+        "9:vmalloc_sync_all",
+    ] {
         assert!(replay(wrong).is_err(), "{wrong}");
     }
     // A circle that does not close is none.

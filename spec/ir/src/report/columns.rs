@@ -324,7 +324,11 @@ impl Table<'_> {
                 l.contains(&format!("{name}()"))
             });
         let head = self.story.head(context);
-        let head = if known { format!("back in {head}") } else { head };
+        let head = if known {
+            format!("back in {head}")
+        } else {
+            head
+        };
         let line = self.story.source_of(context).span.line;
         let cell = self.wrap(0, &head, Style::Head);
         self.one("", line, cpu, n, cell);

@@ -199,7 +199,10 @@ impl Story<'_> {
                 format!("is interrupted by {}", self.source_of(*by).name)
             }
             Wait::Scheduled { behind } => {
-                format!("waits for the CPU, which {} has", self.source_of(*behind).name)
+                format!(
+                    "waits for the CPU, which {} has",
+                    self.source_of(*behind).name
+                )
             }
             Wait::Blocked { .. } => "is pending".to_string(),
         }

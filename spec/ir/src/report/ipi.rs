@@ -40,7 +40,9 @@ impl Story<'_> {
             let of_this = |ipi: &&mut Ipi| ipi.handler == step.context;
             match step.what {
                 // One that comes by itself leaves what was raised pending.
-                What::Start if self.waiting(n + 1, step.context) < self.waiting(n, step.context) => {
+                What::Start
+                    if self.waiting(n + 1, step.context) < self.waiting(n, step.context) =>
+                {
                     if let Some(ipi) = all.iter_mut().filter(of_this).find(|i| i.taken.is_none()) {
                         ipi.taken = Some(n + 1);
                     }
@@ -68,9 +70,7 @@ impl Story<'_> {
             Some(_) => objects.queue[it.cpu]
                 .iter()
                 .map(|&cell| view.cell(cell))
-                .filter(|&call| {
-                    call > 0 && objects.calls[call as usize - 1].handler == it.source
-                })
+                .filter(|&call| call > 0 && objects.calls[call as usize - 1].handler == it.source)
                 .count(),
         };
         usize::from(raised) + queued

@@ -72,9 +72,7 @@ impl Story<'_> {
                     .wait(n + 1, step.context)
                     .is_some_and(|w| matches!(w, Wait::Lock { .. }));
                 match (repeated || self.waited(n), queued) {
-                    (true, false) => {
-                        plain(format!("takes {}", self.protocol.lock(lock.lock).name))
-                    }
+                    (true, false) => plain(format!("takes {}", self.protocol.lock(lock.lock).name)),
                     _ => None,
                 }
             }
@@ -206,25 +204,24 @@ impl Story<'_> {
                     writers if self.waits.awaits_ipi(&self.states[n], context) => {
                         format!("awaits {}", list(writers.iter().map(|&w| self.named(w))))
                     }
-                    writers => format!("{verb}: for {}", list(writers.iter().map(|&w| self.who(w)))),
+                    writers => {
+                        format!("{verb}: for {}", list(writers.iter().map(|&w| self.who(w))))
+                    }
                 }
             }
             Wait::Acks { handlers } if !handlers.is_empty() => {
                 format!("awaits {}", list(handlers.iter().map(|&h| self.named(h))))
             }
-            Wait::Lock {
-                holders, ahead, ..
-            } => {
+            Wait::Lock { holders, ahead, .. } => {
                 let verb = match self.sleeps_at(n, context) {
                     true => "sleeps",
                     false => "spins",
                 };
                 match (holders.as_slice(), ahead.as_slice()) {
                     ([], []) => verb.to_string(),
-                    ([], ahead) => format!(
-                        "{verb} behind {}",
-                        list(ahead.iter().map(|&a| self.who(a)))
-                    ),
+                    ([], ahead) => {
+                        format!("{verb} behind {}", list(ahead.iter().map(|&a| self.who(a))))
+                    }
                     (holders, _) => format!(
                         "held by {}: {verb}",
                         list(holders.iter().map(|&h| self.holder(n, context, h)))

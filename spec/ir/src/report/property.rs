@@ -75,5 +75,8 @@ pub const PROPERTIES: [Property; 11] = [
 
 /// The promise of the property; `None` for an invariant or an unknown name.
 pub fn promise(name: &str) -> Option<&'static str> {
-    PROPERTIES.iter().find(|p| p.name == name).map(|p| p.promise)
+    PROPERTIES
+        .iter()
+        .find(|p| p.name == name)
+        .map(|p| p.promise)
 }

@@ -131,7 +131,14 @@ impl<'a> Story<'a> {
             let Some(at) = moves.steps.iter().position(|&s| s == step) else {
                 let who = story.named(context);
                 let why = ": a value would be out of range".to_string();
-                return Ok((story, Some(ReplayError::Refused { step: i + 1, who, why })));
+                return Ok((
+                    story,
+                    Some(ReplayError::Refused {
+                        step: i + 1,
+                        who,
+                        why,
+                    }),
+                ));
             };
             let words = machine.words();
             let next = moves.states[at * words..(at + 1) * words].to_vec();
@@ -204,11 +211,7 @@ fn handle(protocol: &Protocol, machine: &Machine<'_>, context: ContextId) -> Str
     }
 }
 
-fn parse(
-    protocol: &Protocol,
-    machine: &Machine<'_>,
-    text: &str,
-) -> Result<Parsed, ReplayError> {
+fn parse(protocol: &Protocol, machine: &Machine<'_>, text: &str) -> Result<Parsed, ReplayError> {
     let all: Vec<(String, ContextId)> = (0..machine.system().contexts.len() as u32)
         .map(|c| (handle(protocol, machine, ContextId(c)), ContextId(c)))
         .collect();
@@ -239,7 +242,11 @@ fn parse(
             });
         };
         if count == 0 || wanted.len() + count > MOST_STEPS {
-            return Err(if count == 0 { form() } else { ReplayError::TooLong });
+            return Err(if count == 0 {
+                form()
+            } else {
+                ReplayError::TooLong
+            });
         }
         wanted.extend(std::iter::repeat_n((context, choice), count));
     }

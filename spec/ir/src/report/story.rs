@@ -61,7 +61,11 @@ impl<'a> Story<'a> {
             protocol,
             machine,
             waits: Waits::new(protocol, machine),
-            states: run.states.iter().map(|&n| graph.state(n).to_vec()).collect(),
+            states: run
+                .states
+                .iter()
+                .map(|&n| graph.state(n).to_vec())
+                .collect(),
             steps: run.steps,
             loops_to,
             claim: Some(Claim {

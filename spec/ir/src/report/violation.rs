@@ -25,7 +25,11 @@ impl Story<'_> {
                 place => format!(" ({place})"),
             };
             let holds = &self.machine.system().invariants[i].holds;
-            let text = format!("`{}`{place} is not so.{}", invariant.text, self.told(n, holds));
+            let text = format!(
+                "`{}`{place} is not so.{}",
+                invariant.text,
+                self.told(n, holds)
+            );
             return Some((format!("INVARIANT {}", invariant.name), text));
         }
         Some(match claim.name.as_str() {
@@ -50,10 +54,9 @@ impl Story<'_> {
                 );
                 (title("STRICT RULE"), text)
             }
-            "no_irqs_off_wait_for_flush_lock" => (
-                title("UPSTREAM RULE"),
-                self.upstream(n, claim.context?),
-            ),
+            "no_irqs_off_wait_for_flush_lock" => {
+                (title("UPSTREAM RULE"), self.upstream(n, claim.context?))
+            }
             "assertion" => {
                 let (who, line, x) = self.failed(n, Check::Assertion)?;
                 let text = format!(
@@ -131,7 +134,11 @@ impl Story<'_> {
             let of = |(c, x): &&(Check, X)| *c == check && self.evaluate(n, x) == Some(0);
             checks.iter().find(of).map(|(_, x)| x.clone())
         })?;
-        let quoted = format!("`{}`{}", super::wait::short(&line.text.statement), self.at(line));
+        let quoted = format!(
+            "`{}`{}",
+            super::wait::short(&line.text.statement),
+            self.at(line)
+        );
         Some((who, quoted, x))
     }
 
@@ -256,7 +263,11 @@ impl Story<'_> {
         let Some((_, line)) = self.stands_at(n, who) else {
             return format!("{} has a value out of range.", self.where_is(n, who));
         };
-        let quoted = format!("`{}`{}", super::wait::short(&line.text.statement), self.at(line));
+        let quoted = format!(
+            "`{}`{}",
+            super::wait::short(&line.text.statement),
+            self.at(line)
+        );
         let it = &self.machine.system().contexts[who.index()];
         let place = self.view(n).place(who) as usize;
         for &s in &it.steps[place] {
@@ -329,7 +340,11 @@ impl Story<'_> {
                 true => "has interrupts off and ",
                 false => "",
             };
-            clauses.push(format!("{} {off}{}", self.who(at), self.clause(n, at, &wait)));
+            clauses.push(format!(
+                "{} {off}{}",
+                self.who(at),
+                self.clause(n, at, &wait)
+            ));
             let next = wait.on().into_iter().find(|h| !seen.contains(h));
             let Some(next) = next else { break };
             seen.push(next);

@@ -234,9 +234,7 @@ impl Story<'_> {
             _ if !irqs => "not run: interrupts are off".to_string(),
             _ if is_thread && bh => "not run: bottom halves are off".to_string(),
             _ if is_thread && preempt => "not run: preemption is off".to_string(),
-            Kind::Task | Kind::Work | Kind::Stopper
-                if self.protocol.preempt == Preempt::None =>
-            {
+            Kind::Task | Kind::Work | Kind::Stopper if self.protocol.preempt == Preempt::None => {
                 "not run: nobody preempts a task here (preempt none)".to_string()
             }
             _ => match top {
