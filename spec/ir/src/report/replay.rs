@@ -2,7 +2,7 @@
 //!
 //! `0:page_referenced_one*3 1:vmalloc_sync_all*3`: who takes the next step, CPU and source, and how many in a row. Where a
 //! context could take several different steps, `/2` says which, from 0, which is left out. `|` stands before the part that
-//! goes round for ever.
+//! goes round for ever, and `@2` at the beginning says where it starts, if the machine has several starts.
 
 use super::Story;
 use crate::check::{Outcome, Violation};
@@ -55,6 +55,10 @@ impl<'a> Story<'a> {
     /// The run as a string.
     pub fn schedule(&self) -> String {
         let mut words: Vec<String> = Vec::new();
+        let starts = self.machine.initial();
+        if let Some(start @ 1..) = starts.iter().position(|s| *s == self.states[0]) {
+            words.push(format!("@{start}"));
+        }
         let (mut last, mut count) = (String::new(), 0usize);
         let flush = |words: &mut Vec<String>, last: &str, count: usize| match count {
             0 => {}
@@ -103,12 +107,22 @@ impl<'a> Story<'a> {
         machine: &'a Machine<'a>,
         text: &str,
     ) -> Result<(Story<'a>, Option<ReplayError>), ReplayError> {
-        let (wanted, loops_to) = parse(protocol, machine, text)?;
+        let starts = machine.initial();
+        let (start, rest) = match text.trim_start().strip_prefix('@') {
+            None => (0, text),
+            Some(text) => {
+                let (number, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+                let form = || ReplayError::Form(format!("@{}", number.chars().take(60).collect::<String>()));
+                let number = number.parse::<usize>().ok().filter(|&n| n < starts.len());
+                (number.ok_or_else(form)?, rest)
+            }
+        };
+        let (wanted, loops_to) = parse(protocol, machine, rest)?;
         let mut story = Story {
             protocol,
             machine,
             waits: Waits::new(protocol, machine),
-            states: vec![machine.initial()],
+            states: vec![starts[start].clone()],
             steps: Vec::new(),
             loops_to: None,
             claim: None,
