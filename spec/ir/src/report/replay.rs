@@ -112,7 +112,9 @@ impl<'a> Story<'a> {
             None => (0, text),
             Some(text) => {
                 let (number, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-                let form = || ReplayError::Form(format!("@{}", number.chars().take(60).collect::<String>()));
+                let form = || {
+                    ReplayError::Form(format!("@{}", number.chars().take(60).collect::<String>()))
+                };
                 let number = number.parse::<usize>().ok().filter(|&n| n < starts.len());
                 (number.ok_or_else(form)?, rest)
             }
