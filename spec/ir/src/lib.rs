@@ -16,7 +16,6 @@ pub mod expr;
 pub mod machine;
 pub mod progress;
 pub mod protocol;
-pub mod report;
 pub mod run;
 pub mod stuck;
 pub mod system;

@@ -1,0 +1,78 @@
+//! The corpus: every file reads without an error, and what it expects comes out.
+
+use shootdown_ir::check::{Outcome, check};
+use shootdown_ir::explore::Bounds;
+use shootdown_ir::machine::Machine;
+use shootdown_ir::{Expect, compile::compile};
+use shootdown_lang::{Checked, parse};
+use std::path::{Path, PathBuf};
+
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .expect("the corpus is in spec/corpus")
+        .map(|entry| entry.expect("a readable folder").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sd"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn read(path: &Path) -> Checked {
+    let text = std::fs::read_to_string(path).expect("a readable file");
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or("?");
+    parse(&text, name).unwrap_or_else(|errors| panic!("{}", errors.render(false)))
+}
+
+fn checked(checked: &Checked) -> Outcome {
+    let system =
+        compile(&checked.protocol).unwrap_or_else(|error| panic!("{error} at {:?}", error.span));
+    let machine = Machine::new(&system);
+    check(
+        &checked.protocol,
+        &machine,
+        Bounds {
+            states: Some(300_000),
+            ..Bounds::default()
+        },
+    )
+}
+
+#[test]
+fn every_file_has_the_verdict_that_it_expects() {
+    let mut wrong = Vec::new();
+    for path in files() {
+        let scenario = read(&path);
+        let outcome = checked(&scenario);
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or("?");
+        let violated: Vec<&str> = outcome
+            .violated()
+            .map(|result| result.name.as_str())
+            .collect();
+        let as_expected = match &scenario.protocol.expect {
+            Some(Expect::Ok) => violated.is_empty(),
+            Some(Expect::Violated(property)) => violated.contains(&property.as_str()),
+            None => false,
+        };
+        println!(
+            "{name:48} {:6} states {:?} {:?}",
+            outcome.graph.len(),
+            violated,
+            outcome.unreached
+        );
+        if !as_expected || outcome.cut().is_some() {
+            wrong.push(format!(
+                "{name}: violated {violated:?}, expected {:?}, cut {:?}",
+                scenario.protocol.expect,
+                outcome.cut()
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
