@@ -8,11 +8,13 @@
 //! different things ([`footprint`]) need not be tried in both orders.
 //!
 //! [`reader`] reads the lines, [`header`] makes a protocol of the first one, [`rejection`] explains a line that does
-//! not fit, [`order`] looks for the deadlock that a run did not have.
+//! not fit, [`order`] looks for the deadlock that a run did not have. [`edited`] judges edited copies of a run, from
+//! the edit on: that is how the checker is checked.
 //!
 //! # Limitations
 //! One run was seen, not all. `docs/validate.md` says what acceptance establishes and what not.
 
+pub mod edited;
 pub mod footprint;
 pub mod header;
 pub mod order;
@@ -21,6 +23,7 @@ pub mod reader;
 pub mod rejection;
 pub mod search;
 pub mod shadow;
+pub mod waiting;
 pub mod window;
 
 use std::io::BufRead;

@@ -4,12 +4,12 @@
 mod bad_input;
 #[path = "validate/command.rs"]
 mod command;
+#[path = "validate/edits.rs"]
+mod edits;
 #[path = "validate/fuzz_corpus.rs"]
 mod fuzz_corpus;
 #[path = "validate/kept.rs"]
 mod kept;
-#[path = "validate/mutate.rs"]
-mod mutate;
 
 use shootdown_refinement::validate::reader::ReadError;
 use shootdown_refinement::validate::{Options, Report, validate};

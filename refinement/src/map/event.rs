@@ -7,14 +7,14 @@
 //! | `IrqExit`, then the hardware's `iret` | stutter; the handler's `Return` |
 //! | `IrqSave`, `IrqRestore` | `IrqSave`, `IrqRestore` |
 //! | `LockWait` | `Lock`, queued |
-//! | `LockAcquired` | `Lock`, granted; stutter after a wait, because the unlock granted it already |
+//! | `LockAcquired` | `Lock`, granted; stutter right after a `Lock` that was queued, because the unlock granted it already |
 //! | `LockReleased` | `Unlock` |
 //! | `InitEntrySet`, `InitEntryRead` | `SetInitEntry`, `ReadInitEntry` |
 //! | `WalkAt`, `WalkDone` | `ForEachPgd`: on to a pgd; to the end |
 //! | `KernelEntryRead`, `PinnedRead`, `KernelEntrySet` | `ReadKernelEntry`, `ReadPinned`, `WriteKernelEntry` |
 //! | `MmBorn`, `ListAdd`, `ListDel`, `MmFreed` | `ClonePgd`, `ListAdd`, `ListDel`, `FreeMm` |
 //! | `EntryRead` by fast GUP | `GupRead` |
-//! | `EntryRead` under the lock | stutter if the entry can be worked on; else `TestAndClearYoung` or `SetSplitting`, which refuse it |
+//! | `EntryRead` of the huge pmd under the lock | stutter right before `TestAndClearYoung` or `SetSplitting` if the entry can be worked on; else that step, which refuses it |
 //! | `ClearYoung`, `GetAndClear`, `SetSplitting`, `PmdNotPresent`, `PmdPopulate` | the step of that name |
 //! | `SplitCompound`, `FrameGet`, `FramePut` | `SplitCompound`, `GetPage`, `PutPage` |
 //! | `PendingRaised`, `PendingDropped`, `PendingRead` | `RaisePending`, `DropPending`, `ReadPending` |
@@ -25,7 +25,7 @@
 //! | `AcksComplete` | `AwaitAcks` |
 //! | `HypercallFlush` | `FlushHypercall` |
 //! | `RequestRead`, `FlushHandled`, `Acked` | stutter; `FlushRequested`; `Ack` |
-//! | `MaskSet` | `CpumaskSet`; stutter if the mm was still loaded (the bit was set already) |
+//! | `MaskSet` | `CpumaskSet`; stutter at the end of `switch_mm` to the mm it is on, if that was still loaded (the bit was set already) |
 //! | `LoadCr3`, `MaskCleared` | `LoadCr3`, `CpumaskClearPrev` |
 //! | `EnterLazy`, `LeaveLazy`, `LeaveMm` | `EnterLazy`, `StopBeingLazy`, `LeaveMm` |
 //! | `TlbFill`, `UserAccess` | the hardware walker's fill; `UserStore` |
@@ -52,8 +52,8 @@ pub enum Meaning {
     Fill(Slot),
     /// The context's next step, which must be one of these; in words.
     Step(&'static str, fn(&Op) -> bool),
-    /// The context's next step if it is one of these, else none.
-    StepIf(&'static str, fn(&Op) -> bool),
+    /// `MaskSet`: a step, or the bit was set already.
+    BitSet,
     /// `LockAcquired`: a step, or the news that a wait is over.
     Acquired,
     /// `EntryRead`: see the table.
@@ -107,7 +107,7 @@ pub fn meaning(event: &Event) -> Meaning {
         Event::HypercallFlush { .. } => step!(Op::FlushHypercall(_)),
         Event::FlushHandled { .. } => step!(Op::FlushRequested),
         Event::Acked { .. } => step!(Op::Ack),
-        Event::MaskSet { .. } => Meaning::StepIf("Op::CpumaskSet", |op| *op == Op::CpumaskSet),
+        Event::MaskSet { .. } => Meaning::BitSet,
         Event::MaskCleared { .. } => step!(Op::CpumaskClearPrev),
         Event::LoadCr3 { .. } => step!(Op::LoadCr3),
         Event::EnterLazy {} => step!(Op::EnterLazy),

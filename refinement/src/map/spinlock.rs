@@ -13,11 +13,13 @@
 use shootdown_impl::event::Lock;
 use shootdown_impl::id::MmId;
 use shootdown_impl::kernel::Loc;
+use shootdown_spec::design::{Design, PgdLock};
 use shootdown_spec::id::{Context, LockId};
+use shootdown_spec::program::Mode;
 use shootdown_spec::spinlock;
 
 use super::agree::{Disagreement, Sides, same, same_order};
-use super::id::{context, mm_to_spec};
+use super::id::{context, mm_to_code, mm_to_spec};
 
 /// The lock, as the specification calls it.
 pub fn lock(lock: Lock) -> LockId {
@@ -25,6 +27,17 @@ pub fn lock(lock: Lock) -> LockId {
         Lock::PgdLock | Lock::PgdRead | Lock::PgdWrite => LockId::PgdLock,
         Lock::PageTable(mm) => LockId::PageTableLock(mm_to_spec(Some(mm))),
         Lock::Pte(mm) => LockId::SplitPtl(mm_to_spec(Some(mm))),
+    }
+}
+
+/// What the code of that design calls the lock when it is held, or asked for, in that mode.
+pub fn named(id: LockId, mode: Mode, design: &Design) -> Option<Lock> {
+    match (id, design.pgd_lock, mode) {
+        (LockId::PgdLock, PgdLock::Rwlock, Mode::Shared) => Some(Lock::PgdRead),
+        (LockId::PgdLock, PgdLock::Rwlock, Mode::Exclusive) => Some(Lock::PgdWrite),
+        (LockId::PgdLock, _, _) => Some(Lock::PgdLock),
+        (LockId::PageTableLock(mm), ..) => mm_to_code(mm).map(Lock::PageTable),
+        (LockId::SplitPtl(mm), ..) => mm_to_code(mm).map(Lock::Pte),
     }
 }
 

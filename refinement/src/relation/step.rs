@@ -5,11 +5,10 @@
 //! one element, or none. The only hidden step ([`crate::map::event`]) changes nothing but a program counter and is
 //! taken when the next event of that context asks for it.
 
-use shootdown_impl::event::{Event, Flushed};
+use shootdown_impl::event::Event;
 use shootdown_impl::id::CpuId;
 use shootdown_impl::irq::Vector;
 use shootdown_spec::id::{Context, Level};
-use shootdown_spec::mm;
 use shootdown_spec::model::{Action, Protocol};
 use shootdown_spec::program::{Entry, Op, ProgramId, Reg};
 use shootdown_spec::state::State;
@@ -18,6 +17,7 @@ use crate::code::model::Seen;
 use crate::map::event::{Meaning, meaning};
 use crate::map::id::{cpu_to_spec, mm_to_spec};
 use crate::map::{self, tlb};
+use crate::relation::said;
 
 /// Why the protocol cannot follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,13 @@ pub fn follow(
         Ok(protocol.apply(state, &action))
     };
     let after = match meaning(&event) {
-        Meaning::Stutter | Meaning::Environment => *state,
+        Meaning::Stutter => *state,
+        Meaning::Environment => {
+            return Err(Refused {
+                wanted: format!("{context}: {event:?}"),
+                reason: "no program of the protocol maps or allocates a page".to_string(),
+            });
+        }
         Meaning::Start(operation) => {
             let program = map::program::program(operation).ok_or_else(|| Refused {
                 wanted: "a program".to_string(),
@@ -104,20 +110,17 @@ pub fn follow(
             let state = &skip_hidden(protocol, state, context, is, taken);
             step(protocol, state, context, wanted, is, taken)?
         }
-        Meaning::StepIf(wanted, is) => match next_op(protocol, state, context) {
-            Some(op) if is(&op) => step(protocol, state, context, wanted, is, taken)?,
-            _ => *state,
-        },
+        Meaning::BitSet => bit_set(protocol, state, context, taken)?,
         Meaning::Acquired => acquired(protocol, state, context, &event, taken)?,
         Meaning::Read => read(protocol, state, context, &event, taken)?,
     };
-    values(protocol, state, &after, context, &event)?;
-    names(protocol, state, context, &event)?;
+    said::values(protocol, state, &after, context, &event)?;
+    said::names(protocol, state, context, &event)?;
     Ok(after)
 }
 
 /// What the context would do next.
-fn next_op(protocol: &Protocol, state: &State, context: Context) -> Option<Op> {
+pub(super) fn next_op(protocol: &Protocol, state: &State, context: Context) -> Option<Op> {
     state
         .cpu(context.cpu)
         .next_op(&protocol.config, context.level)
@@ -223,7 +226,16 @@ fn acquired(
     let id = map::spinlock::lock(lock);
     let ctx = state.cpu(context.cpu).context(context.level);
     if ctx.held.contains(id) {
-        return Ok(*state);
+        // It was queued and has got it: the step before the next one took it.
+        let lines = protocol.config.program(ctx.program);
+        let before = (0..ctx.pc).rev().map(|pc| lines.line(pc).op);
+        return match before.into_iter().find(|op| !op.is_control()) {
+            Some(Op::Lock(l, _)) if l.resolve(ctx.mm, ctx.cursor) == id => Ok(*state),
+            _ => Err(Refused {
+                wanted: format!("{context}: takes {lock}"),
+                reason: "it has it already".to_string(),
+            }),
+        };
     }
     let next = step(
         protocol,
@@ -248,7 +260,8 @@ fn acquired(
     })
 }
 
-/// `EntryRead`: fast GUP's read is a step; under the lock it is one if it ends the matter.
+/// `EntryRead`: fast GUP's read is a step; under the lock it is one if it ends the matter, and else comes right before
+/// the step that goes by it.
 fn read(
     protocol: &Protocol,
     state: &State,
@@ -262,215 +275,40 @@ fn read(
     else {
         return Ok(*state);
     };
+    let wanted = "a read of the entry";
+    let huge = |op: &Op| {
+        let young = matches!(op, Op::TestAndClearYoung { entry, .. } if *entry == Entry::Huge);
+        young || matches!(op, Op::SetSplitting { .. })
+    };
     match next_op(protocol, state, context) {
-        Some(Op::GupRead { .. }) => {}
-        Some(Op::TestAndClearYoung { .. }) if !present || splitting => {}
-        Some(Op::SetSplitting { .. }) if !present => {}
-        _ => return Ok(*state),
+        Some(Op::TestAndClearYoung { .. }) if present && !splitting => {}
+        Some(Op::SetSplitting { .. }) if present => {}
+        _ => {
+            let is = |op: &Op| matches!(op, Op::GupRead { .. }) || huge(op);
+            return step(protocol, state, context, wanted, is, taken);
+        }
     }
-    step(
-        protocol,
-        state,
-        context,
-        "a read of the entry",
-        |_| true,
-        taken,
-    )
+    // No step yet, but it must be the next one.
+    step(protocol, state, context, wanted, huge, &mut |_, _| ())?;
+    Ok(*state)
 }
 
-/// Do the values that the code saw, and on which it goes on, agree with the protocol's?
-fn values(
+/// `MaskSet`: a step, or that of `switch_mm` to the mm it is on already, which finds its bit set and goes on.
+fn bit_set(
     protocol: &Protocol,
-    before: &State,
-    after: &State,
+    state: &State,
     context: Context,
-    event: &Event,
-) -> Result<(), Refused> {
-    let (cpu, was) = (after.cpu(context.cpu), before.cpu(context.cpu));
-    let (ctx, then) = (cpu.context(context.level), was.context(context.level));
-    let same = |what: &'static str, code: bool| {
-        if code {
-            return Ok(());
-        }
-        Err(Refused {
-            wanted: format!("{context}: {event:?}"),
-            reason: format!("{what} in the protocol"),
-        })
-    };
-    let on = |mm| mm_to_spec(Some(mm));
-    match *event {
-        Event::Begin { operation } | Event::End { operation } => {
-            let program = if matches!(event, Event::Begin { .. }) {
-                ctx
-            } else {
-                then
-            }
-            .program;
-            same(
-                "another program runs",
-                map::program::program(operation) == Some(program),
-            )
-        }
-        Event::IrqSave { enabled } => same("the flag was otherwise", was.irqs_on == enabled),
-        Event::IrqRestore { enabled } => same("the flag is otherwise", cpu.irqs_on == enabled),
-        Event::LockWait { lock } => same(
-            "it does not spin for that lock",
-            ctx.spins_for() == Some(map::spinlock::lock(lock)),
-        ),
-        Event::LockReleased { lock } => {
-            let id = map::spinlock::lock(lock);
-            same(
-                "another lock is released",
-                then.held.contains(id) && !ctx.held.contains(id),
-            )
-        }
-        Event::InitEntryRead { present } => same(
-            "init_mm's entry is otherwise",
-            before.list.init_entry == present,
-        ),
-        Event::WalkAt { mm } => same("the walk is elsewhere", ctx.cursor == on(mm)),
-        Event::WalkDone {} => same("the walk is not over", !ctx.cursor.is_some()),
-        Event::KernelEntryRead { mm, present } => same(
-            "the kernel entry is otherwise",
-            before.mm(on(mm)).kernel_entry == present,
-        ),
-        Event::PinnedRead { pinned, .. } => {
-            same("the page is otherwise", ctx.reg(Reg::SeenPinned) == pinned)
-        }
-        Event::KernelEntrySet { hypervisor, .. } => same(
-            "the store goes the other way",
-            then.reg(Reg::SeenPinned) == hypervisor,
-        ),
-        Event::EntryRead {
-            mm,
-            slot,
-            present,
-            splitting,
-        } => {
-            let entry = tlb::entry(slot);
-            let e = before.mm(on(mm)).entry(entry);
-            let alike = before.mm(on(mm)).translates(entry) == present && e.splitting == splitting;
-            same("the entry is otherwise", alike)
-        }
-        Event::ClearYoung { young, .. } => {
-            same("it was otherwise", ctx.reg(Reg::NeedFlush) == young)
-        }
-        Event::GetAndClear { mm, slot, frame } => {
-            let was = before.mm(on(mm)).translates(tlb::entry(slot));
-            same("the entry was otherwise", was == frame.is_some())
-        }
-        Event::SetSplitting { newly, mm } => {
-            let was = before
-                .mm(on(mm))
-                .entry(tlb::entry(shootdown_impl::tlb::Slot::Huge))
-                .splitting;
-            same("SPLITTING was otherwise", was != newly)
-        }
-        Event::PendingRead { mm, count } => same(
-            "the counter is otherwise",
-            before.mm(on(mm)).pending == count,
-        ),
-        Event::FramePut { frame, freed } => {
-            let entry = map::mm::entry_of_frame(frame);
-            let last = before.mm(ctx.mm).frame(entry).refs == 1;
-            same("it is another reference", last == freed)
-        }
-        Event::FlushLocal { scope, .. } => {
-            let op = next_op(protocol, before, context);
-            same(
-                "it flushes otherwise",
-                op == Some(Op::FlushLocal(tlb::scope(scope))),
-            )
-        }
-        Event::MaskRead { mm, targets } => {
-            let alike = ctx.mm == on(mm) && cpu.acks == map::ipi::targets(targets);
-            same("other CPUs are awaited", alike)
-        }
-        Event::RequestPublished { mm, .. } => same("another mm is flushed", ctx.mm == on(mm)),
-        Event::AcksSet { targets } => {
-            // Whoever answered already has cleared its bit on the protocol's side.
-            let all = map::ipi::targets(targets);
-            same("other CPUs are awaited", cpu.acks.0 & !all.0 == 0)
-        }
-        Event::RequestRead { from, mm } => same(
-            "another request was sent",
-            ctx.sender == cpu_to_spec(from) && ctx.mm == on(mm),
-        ),
-        Event::FlushHandled { scope, result, .. } => {
-            let expected = match was.loaded_mm() == Some(then.mm) {
-                false => Flushed::NotLoaded,
-                true if was.lazy => Flushed::LeftMm,
-                true => Flushed::Flushed,
-            };
-            same(
-                "the request is dealt with otherwise",
-                result == expected && then.scope == tlb::scope(scope),
-            )
-        }
-        Event::LoadCr3 { mm } => same("another mm is loaded", cpu.active == on(mm)),
-        Event::MaskCleared { mm } => same("another mm's bit is cleared", then.cursor == on(mm)),
-        Event::MmBorn { mm } | Event::ListAdd { mm } | Event::ListDel { mm } => {
-            same("it is another mm", then.mm == on(mm))
-        }
-        Event::MmFreed { mm } => same("the mm lives", after.mm(on(mm)).life == mm::Life::Freed),
-        _ => Ok(()),
+    taken: &mut impl FnMut(&State, Taken),
+) -> Result<State, Refused> {
+    let ctx = state.cpu(context.cpu).context(context.level);
+    let over = matches!(
+        next_op(protocol, state, context),
+        Some(Op::IrqRestore(_) | Op::Return)
+    );
+    let again = ctx.program == ProgramId::SwitchMm && ctx.reg(Reg::SameMm);
+    if again && over && state.cpu(context.cpu).top() == context.level {
+        return Ok(*state);
     }
-}
-
-/// Do the mm, the entry and the frame that the event names agree with the step's? Comparing states shows what the code
-/// did; this shows that it says so.
-fn names(
-    protocol: &Protocol,
-    before: &State,
-    context: Context,
-    event: &Event,
-) -> Result<(), Refused> {
-    let mm = before.cpu(context.cpu).context(context.level).mm;
-    let op = next_op(protocol, before, context);
-    let entry = match op {
-        Some(
-            Op::TestAndClearYoung { entry, .. }
-            | Op::GetAndClear { entry, .. }
-            | Op::GupRead { entry, .. }
-            | Op::GetPage(entry)
-            | Op::PutPage(entry)
-            | Op::UserStore(entry),
-        ) => Some(entry),
-        Some(Op::SplitCompound) => Some(Entry::Huge),
-        _ => None,
-    };
-    let same_entry = |slot| entry.is_none_or(|entry| tlb::entry(slot) == entry);
-    let same_frame = |frame| {
-        let behind = |entry| map::id::mm_to_code(mm).map(|mm| map::mm::frame(mm, tlb::slot(entry)));
-        entry.is_none_or(|entry| behind(entry) == Some(frame))
-    };
-    let same_mm = |of| mm_to_spec(Some(of)) == mm;
-    let alike = match *event {
-        Event::ClearYoung { mm, slot, .. }
-        | Event::GetAndClear { mm, slot, .. }
-        | Event::EntryRead { mm, slot, .. } => same_mm(mm) && same_entry(slot),
-        Event::SetSplitting { mm, .. }
-        | Event::PmdNotPresent { mm }
-        | Event::PmdPopulate { mm }
-        | Event::PendingRaised { mm }
-        | Event::PendingDropped { mm }
-        | Event::PendingRead { mm, .. }
-        | Event::FlushLocal { mm, .. } => same_mm(mm),
-        Event::HypercallFlush { mm, scope } => {
-            same_mm(mm) && op == Some(Op::FlushHypercall(tlb::scope(scope)))
-        }
-        Event::Pinned { mm } => same_mm(mm) && op == Some(Op::SetPinned(true)),
-        Event::Unpinned { mm } => same_mm(mm) && op == Some(Op::SetPinned(false)),
-        Event::FrameGet { frame, slot } => same_frame(frame) && same_entry(slot),
-        Event::FramePut { frame, .. } | Event::SplitCompound { frame } => same_frame(frame),
-        Event::UserAccess { slot, frame, .. } => same_entry(slot) && frame.is_none_or(same_frame),
-        _ => true,
-    };
-    if alike {
-        return Ok(());
-    }
-    Err(Refused {
-        wanted: format!("{context}: {event:?}"),
-        reason: "it is another mm, entry or frame in the protocol".to_string(),
-    })
+    let is = |op: &Op| *op == Op::CpumaskSet;
+    step(protocol, state, context, "Op::CpumaskSet", is, taken)
 }

@@ -43,8 +43,11 @@ pub enum At {
     IrqsOff,
     /// It has the lock.
     Locked,
-    /// It has read the entry: nothing is there that keeps it from mapping a page.
-    Empty,
+    /// It has read the entry: nothing is there that keeps it from mapping a page but, if so it was, the frame's use.
+    Empty {
+        /// Whether the frame was in use when the entry was read.
+        in_use: bool,
+    },
     /// It has taken a free frame.
     Allocated,
     /// It is done, and has the lock still.
@@ -173,6 +176,9 @@ fn access(
     {
         return refuse(cpu, &event, format!("{frame} is not what {mm} has there"));
     }
+    if frame.is_none() && filled {
+        return refuse(cpu, &event, "a fault fills nothing");
+    }
     let cached = state.cpu(who).tlb.contains(entry);
     let translates = state.mm(mm).translates(entry);
     let store = kind == AccessKind::Store;
@@ -221,7 +227,17 @@ fn fault(
         Lock::PageTable(mm)
     };
     let before_lock = if irqsave { At::IrqsOff } else { At::Begun };
-    let unlocks = matches!(at, At::Locked | At::Empty | At::Done);
+    // A page can be mapped if nothing but that mapping would have the frame.
+    let free = |shadow: &Shadow| {
+        let refs = shadow.state.mm(id).frame(entry).refs;
+        refs == u8::from(slot == Slot::Huge)
+    };
+    let unlocks = match at {
+        At::Done => true,
+        // Whoever finds the frame free maps it. It is looked at once, between the read and the unlock.
+        At::Empty { in_use } => in_use || !free(shadow),
+        _ => false,
+    };
     match *event {
         Event::IrqSave { enabled } if irqsave && at == At::Begun => {
             let cpu_state = &mut shadow.state.cpus[who.index()];
@@ -258,10 +274,16 @@ fn fault(
                 Entry::Pte => !of.entry(entry).present,
                 Entry::Huge => of.entry(entry).table,
             };
-            Ok(if mappable { At::Empty } else { At::Done })
+            let in_use = !free(shadow);
+            Ok(match mappable {
+                true => At::Empty { in_use },
+                false => At::Done,
+            })
         }
         Event::FrameAlloc { frame }
-            if at == At::Empty && slot == Slot::Pte && map::mm::frame(mm, slot) == frame =>
+            if matches!(at, At::Empty { .. })
+                && slot == Slot::Pte
+                && map::mm::frame(mm, slot) == frame =>
         {
             if !shadow.state.mms[id.index()].allocate(entry) {
                 return refuse(cpu, event, "the frame is in use");
@@ -274,12 +296,11 @@ fn fault(
             frame,
         } if (m, s) == (mm, slot)
             && map::mm::frame(mm, slot) == frame
-            && at
-                == (if slot == Slot::Pte {
-                    At::Allocated
-                } else {
-                    At::Empty
-                }) =>
+            && match at {
+                At::Allocated => slot == Slot::Pte,
+                At::Empty { .. } => slot == Slot::Huge,
+                _ => false,
+            } =>
         {
             if !shadow.state.mms[id.index()].map(entry) {
                 let of = shadow.state.mm(id);

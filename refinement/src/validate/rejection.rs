@@ -10,6 +10,7 @@ use shootdown_spec::state::{State, Why};
 use super::outside::{self, Outside};
 use super::shadow::Shadow;
 use super::window::Recorded;
+use crate::map;
 use crate::relation::step::Refused;
 
 /// A line that does not fit.
@@ -280,7 +281,9 @@ pub fn stuck<'a>(protocol: &Protocol, shadows: impl Iterator<Item = &'a Shadow>)
     for shadow in shadows {
         let state = shadow.queued(protocol);
         let stuck = state.stuck(config);
-        if stuck.is_empty() {
+        let sends =
+            |who: Context| who.level == Level::Task && shadow.sends(map::id::cpu_to_code(who.cpu));
+        if stuck.is_empty() || stuck.iter().any(sends) {
             return Vec::new();
         }
         if told.is_empty() {

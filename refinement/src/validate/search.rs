@@ -43,11 +43,11 @@ type Fast = BuildHasherDefault<DefaultHasher>;
 pub struct Search {
     protocol: Protocol,
     options: Options,
-    cpus: u8,
-    window: Window,
-    candidates: Vec<Candidate>,
+    pub(super) cpus: u8,
+    pub(super) window: Window,
+    pub(super) candidates: Vec<Candidate>,
     counts: Counts,
-    end: Option<End>,
+    pub(super) end: Option<End>,
     /// What the search could not look at, because a bound was hit.
     limited: Option<String>,
     last: VecDeque<Recorded>,
@@ -56,7 +56,7 @@ pub struct Search {
 
 /// How the search ended.
 pub struct Ended {
-    rejection: Option<Box<Rejection>>,
+    pub(super) rejection: Option<Box<Rejection>>,
     /// Why a rejection does not count.
     doubt: Option<String>,
 }
@@ -134,7 +134,7 @@ impl Search {
 
     /// Lets the event happen in every candidate, in every way. If there is none: the candidates before it, each
     /// with the reason.
-    fn judge(&mut self, item: &Recorded) -> Result<(), Vec<(Shadow, Refused)>> {
+    pub(super) fn judge(&mut self, item: &Recorded) -> Result<(), Vec<(Shadow, Refused)>> {
         let early = self.early(item);
         let (me, mut next, mut refusals) = (1_u8 << item.context(), Vec::new(), Vec::new());
         let mut seen: HashSet<(Shadow, u8), Fast> = HashSet::default();
@@ -234,7 +234,7 @@ impl Search {
     }
 
     /// Why a rejection of this event may be the search's fault, or that of lines that are not there.
-    fn doubt(&self, item: &Recorded) -> Option<String> {
+    pub(super) fn doubt(&self, item: &Recorded) -> Option<String> {
         let whole = matches!(&self.end, Some(End::Whole(end)) if end.complete);
         match self.window.unknown(self.cpus, item.cpu) {
             _ if self.limited.is_some() => self.limited.clone(),
@@ -247,7 +247,7 @@ impl Search {
     }
 
     /// All lines fit.
-    fn over(&mut self) -> Ended {
+    pub(super) fn over(&mut self) -> Ended {
         let whole = matches!(&self.end, Some(End::Whole(end)) if end.complete);
         let rests = |c: &Candidate| c.shadow.at_rest(&self.protocol);
         if whole && !self.candidates.iter().any(rests) {
@@ -265,15 +265,19 @@ impl Search {
         }
     }
 
+    /// Who can never move again in the states that are left.
+    pub(super) fn stuck(&self) -> Vec<String> {
+        stuck(&self.protocol, self.candidates.iter().map(|c| &c.shadow))
+    }
+
     /// What came of it.
     pub fn report(self, recorded: header::Recorded, ended: Ended) -> Report {
         let mut counts = self.counts;
         counts.moved = self.candidates.iter().map(|c| c.moved).min().unwrap_or(0);
         let certain = ended.rejection.is_some() && ended.doubt.is_none();
-        let states = self.candidates.iter().map(|c| &c.shadow);
         let stuck = match ended.rejection {
             Some(_) => Vec::new(),
-            None => stuck(&self.protocol, states),
+            None => self.stuck(),
         };
         let incomplete = match &self.end {
             _ if certain => None,

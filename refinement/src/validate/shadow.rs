@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `lock_wait`, then `lock_acquired` | a place in [`Waiting`]; the protocol takes the lock in one step when it is granted |
 //! | `request_published`, `acks_set`, `ipi_sent` | [`Sending`]: the protocol does all of it when the mask is read |
-//! | `request_read`, `return_to_user` | a mark: the protocol has no step for them |
+//! | `request_read`, `return_to_user`, `entry_read` under a lock, `mask_set` of a bit that is set | [`Said`]: the protocol has no step for them |
 //! | `handle_mm_fault`, `user_access` | [`Outside`]: not the protocol's |
 //! | `pgd_alloc` of a slot that was used | the slot is supplied again ([`Mm::supplied`]) |
 //! | `switch_mm` to the mm the CPU is on already | the protocol's `next == prev` branch, which it starts for lazy CPUs only |
@@ -15,8 +15,9 @@ use shootdown_impl::event::{Event, Lock};
 use shootdown_impl::id::CpuId;
 use shootdown_impl::irq::Vector;
 use shootdown_impl::operation::Operation;
+use shootdown_impl::tlb::Slot;
 use shootdown_spec::cpu::Outbox;
-use shootdown_spec::id::{Context, CpuSet, Level, LockId, MAX_CPUS, MmId};
+use shootdown_spec::id::{Context, CpuSet, Level, MAX_CPUS, MmId};
 use shootdown_spec::message::{Addr, Msg};
 use shootdown_spec::mm::Mm;
 use shootdown_spec::model::{Action, Protocol};
@@ -25,7 +26,8 @@ use shootdown_spec::spinlock::Acquired;
 use shootdown_spec::state::State;
 
 use super::outside::{self, Outside};
-use super::window::{CONTEXTS, Recorded};
+use super::waiting::Waiting;
+use super::window::Recorded;
 use crate::code::model::Seen;
 use crate::map::{self, id::cpu_to_spec, id::mm_to_spec};
 use crate::relation::step::{Refused, follow};
@@ -49,48 +51,6 @@ enum Publishing {
     AcksSet,
 }
 
-/// Who waits for which lock: for one lock, in the order of arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Waiting {
-    /// By lock, then by arrival: lock, context. [`NOBODY`] at the end.
-    queue: [(u8, u8); CONTEXTS],
-}
-
-const NOBODY: (u8, u8) = (u8::MAX, u8::MAX);
-
-impl Waiting {
-    /// Contexts that wait, with their locks: by lock, then by arrival.
-    pub fn iter(&self) -> impl Iterator<Item = (LockId, Context)> {
-        let used = self.queue.into_iter().take_while(|&w| w != NOBODY);
-        used.map(|(lock, who)| (LockId::from_index(lock.into()), Context::from_code(who)))
-    }
-
-    fn first(&self, lock: LockId) -> Option<Context> {
-        self.iter().find(|w| w.0 == lock).map(|w| w.1)
-    }
-
-    fn contains(&self, who: Context) -> bool {
-        self.iter().any(|w| w.1 == who)
-    }
-
-    fn push(&mut self, lock: LockId, who: Context) {
-        let lock = lock.index() as u8;
-        let at = self.queue.iter().position(|w| w.0 > lock);
-        // A context waits for one lock at a time, so there is room.
-        if let Some(at) = at {
-            self.queue.copy_within(at..CONTEXTS - 1, at + 1);
-            self.queue[at] = (lock, who.code());
-        }
-    }
-
-    fn remove(&mut self, who: Context) {
-        if let Some(at) = self.queue.iter().position(|w| w.1 == who.code()) {
-            self.queue.copy_within(at + 1.., at);
-            self.queue[CONTEXTS - 1] = NOBODY;
-        }
-    }
-}
-
 /// A protocol state with what it does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shadow {
@@ -101,10 +61,20 @@ pub struct Shadow {
     /// Who waits for a lock.
     pub waiting: Waiting,
     sending: [Sending; MAX_CPUS],
-    /// The handler of this CPU has read its request.
-    request_read: [bool; MAX_CPUS],
-    /// This CPU is at the return to user mode.
-    returned: [bool; MAX_CPUS],
+    said: [Said; MAX_CPUS],
+}
+
+/// What a CPU has said for which the protocol has no step, and which must be said once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Said {
+    /// The handler has read its request.
+    request_read: bool,
+    /// It is at the return to user mode.
+    returned: bool,
+    /// The huge pmd was read under the lock; what is done about it comes next.
+    entry_read: bool,
+    /// `switch_mm` to the mm it is on has not said yet that the bit is set.
+    bit_due: bool,
 }
 
 fn refuse<T>(wanted: impl Into<String>, reason: impl Into<String>) -> Result<T, Refused> {
@@ -120,12 +90,9 @@ impl Shadow {
         Self {
             state,
             outside: Default::default(),
-            waiting: Waiting {
-                queue: [NOBODY; CONTEXTS],
-            },
+            waiting: Waiting::default(),
             sending: Default::default(),
-            request_read: [false; MAX_CPUS],
-            returned: [false; MAX_CPUS],
+            said: Default::default(),
         }
     }
 
@@ -164,7 +131,7 @@ impl Shadow {
             event => Seen::Event(event),
         };
         next.state = follow(protocol, &next.state, item.cpu, level, seen, &mut |_, _| ())?;
-        next.conclude(context, item)?;
+        next.conclude(protocol, context, item);
         Ok(next)
     }
 
@@ -180,18 +147,18 @@ impl Shadow {
         match item.event {
             Event::Begin { operation } if !item.irq => self.begin(protocol, item.cpu, operation),
             Event::LockWait { lock } => {
-                let op = self
-                    .state
-                    .cpu(context.cpu)
-                    .next_op(&protocol.config, context.level);
+                let op = self.next_op(protocol, context);
                 if self.state.cpu(context.cpu).top() != context.level
-                    || !self.wants(op, context, lock)
+                    || !self.wants(protocol, op, context, lock)
                 {
                     return refuse(wanted(), format!("the protocol does not take {lock} here"));
                 }
                 self.waits(context, lock)
             }
             Event::LockAcquired { lock } => self.served(context, lock),
+            Event::IrqEnter { .. } | Event::IrqExit { .. } if !item.irq => {
+                refuse(wanted(), "it is no event of a handler")
+            }
             Event::IrqEnter {
                 vector: Vector::FlushTlb(from),
             } => {
@@ -219,12 +186,12 @@ impl Shadow {
                     refuse(wanted(), "another interrupt is handled")
                 }
             }
-            Event::RequestPublished { .. } => self.sends(context, item, Publishing::MaskRead),
+            Event::RequestPublished { .. } => self.is_at(context, item, Publishing::MaskRead),
             Event::AcksSet { targets } => {
                 if map::ipi::targets(targets) != self.sending[at].targets {
                     return refuse(wanted(), "the mask that was read is another");
                 }
-                self.sends(context, item, Publishing::Published)
+                self.is_at(context, item, Publishing::Published)
             }
             Event::IpiSent { to } => {
                 let Sending { targets, sent, .. } = self.sending[at];
@@ -232,14 +199,17 @@ impl Shadow {
                 if !targets.contains(to) || sent.contains(to) {
                     return refuse(wanted(), "it is not, or no more, to be told");
                 }
-                self.sends(context, item, Publishing::AcksSet)
+                self.is_at(context, item, Publishing::AcksSet)
             }
             Event::AcksComplete {} => {
                 let Sending { targets, sent, .. } = self.sending[at];
                 if targets != sent {
                     return refuse(wanted(), "not all IPIs were sent");
                 }
-                self.sends(context, item, Publishing::AcksSet)
+                self.is_at(context, item, Publishing::AcksSet)
+            }
+            Event::RequestRead { .. } if self.said[at].request_read => {
+                refuse(wanted(), "it has read it already")
             }
             Event::RequestRead { from, .. } => {
                 let published = matches!(
@@ -252,8 +222,21 @@ impl Shadow {
                     refuse(wanted(), format!("{from} has published no request"))
                 }
             }
-            Event::FlushHandled { .. } if !self.request_read[at] => {
+            Event::FlushHandled { .. } if !self.said[at].request_read => {
                 refuse(wanted(), "no request was read")
+            }
+            Event::EntryRead { .. } if self.said[at].entry_read => {
+                refuse(wanted(), "it has read it already")
+            }
+            Event::SetSplitting { .. }
+            | Event::ClearYoung {
+                slot: Slot::Huge, ..
+            } if !self.said[at].entry_read => refuse(wanted(), "the entry was not read"),
+            Event::MaskSet { .. } | Event::IrqRestore { .. } => {
+                self.bit_set(protocol, context, item)
+            }
+            Event::ReturnToUser {} if self.said[at].returned => {
+                refuse(wanted(), "it has returned already")
             }
             Event::ReturnToUser {} => {
                 let cpu = self.state.cpu(context.cpu);
@@ -270,7 +253,7 @@ impl Shadow {
             }
             Event::End {
                 operation: Operation::ZapPageRange | Operation::MadviseDontneed,
-            } if !self.returned[at] => refuse(wanted(), "it has not returned to user mode"),
+            } if !self.said[at].returned => refuse(wanted(), "it has not returned to user mode"),
             Event::End {
                 operation: Operation::LeaveMm,
             } => {
@@ -289,7 +272,7 @@ impl Shadow {
     }
 
     /// What is noted after the protocol's step.
-    fn conclude(&mut self, context: Context, item: &Recorded) -> Result<(), Refused> {
+    fn conclude(&mut self, protocol: &Protocol, context: Context, item: &Recorded) {
         let at = item.cpu.index();
         match item.event {
             Event::MaskRead { targets, .. } => {
@@ -307,25 +290,54 @@ impl Shadow {
             Event::AcksSet { .. } => self.sending[at].at = Publishing::AcksSet,
             Event::IpiSent { to } => self.sending[at].sent.insert(cpu_to_spec(to)),
             Event::AcksComplete {} => self.sending[at] = Sending::default(),
-            Event::RequestRead { .. } => self.request_read[at] = true,
-            Event::IrqExit { .. } => self.request_read[at] = false,
-            Event::ReturnToUser {} => self.returned[at] = true,
-            Event::End { .. } => self.returned[at] = false,
-            Event::EntryRead { mm, .. } => {
-                let ctx = self.state.cpu(context.cpu).context(context.level);
-                if ctx.mm != mm_to_spec(Some(mm)) {
-                    return refuse(
-                        format!("{context}: {:?}", item.event),
-                        format!("it works on {}", ctx.mm),
-                    );
-                }
+            Event::RequestRead { .. } => self.said[at].request_read = true,
+            Event::IrqExit { .. } => self.said[at].request_read = false,
+            Event::ReturnToUser {} => self.said[at].returned = true,
+            Event::End { .. } => self.said[at].returned = false,
+            // Refused, it was the step; else that comes next, and nothing but the lock's holder may change the entry.
+            Event::EntryRead { .. } => {
+                let op = self.next_op(protocol, context);
+                self.said[at].entry_read = matches!(
+                    op,
+                    Some(Op::SetSplitting { .. } | Op::TestAndClearYoung { .. })
+                );
             }
+            Event::SetSplitting { .. } | Event::ClearYoung { .. } => {
+                self.said[at].entry_read = false;
+            }
+            // The mm was loaded still, so the protocol has passed the step that sets the bit.
+            Event::LeaveLazy {} => {
+                let op = self.next_op(protocol, context);
+                self.said[at].bit_due = op != Some(Op::CpumaskSet);
+            }
+            Event::MaskSet { .. } => self.said[at].bit_due = false,
             _ => {}
         }
-        Ok(())
     }
 
-    fn sends(&mut self, context: Context, item: &Recorded, at: Publishing) -> Result<(), Refused> {
+    fn next_op(&self, protocol: &Protocol, context: Context) -> Option<Op> {
+        let cpu = self.state.cpu(context.cpu);
+        cpu.next_op(&protocol.config, context.level)
+    }
+
+    /// The bit in the cpumask is set, or was: once, and before interrupts are on again.
+    fn bit_set(
+        &self,
+        protocol: &Protocol,
+        context: Context,
+        item: &Recorded,
+    ) -> Result<(), Refused> {
+        let due = self.said[item.cpu.index()].bit_due && context.level == Level::Task;
+        let is_step = self.next_op(protocol, context) == Some(Op::CpumaskSet);
+        let reason = match item.event {
+            Event::MaskSet { .. } if !due && !is_step => "its bit is not set here",
+            Event::IrqRestore { .. } if due => "its bit is not set yet",
+            _ => return Ok(()),
+        };
+        refuse(format!("{context}: {:?}", item.event), reason)
+    }
+
+    fn is_at(&self, context: Context, item: &Recorded, at: Publishing) -> Result<(), Refused> {
         if self.sending[item.cpu.index()].at == at && context.level == Level::Task {
             return Ok(());
         }
@@ -423,9 +435,13 @@ impl Shadow {
         }
     }
 
-    fn wants(&self, op: Option<Op>, context: Context, lock: Lock) -> bool {
+    fn wants(&self, protocol: &Protocol, op: Option<Op>, context: Context, lock: Lock) -> bool {
         let ctx = self.state.cpu(context.cpu).context(context.level);
-        matches!(op, Some(Op::Lock(l, _)) if l.resolve(ctx.mm, ctx.cursor) == map::spinlock::lock(lock))
+        let Some(Op::Lock(l, mode)) = op else {
+            return false;
+        };
+        let id = l.resolve(ctx.mm, ctx.cursor);
+        map::spinlock::named(id, mode, &protocol.config.design) == Some(lock)
     }
 
     /// A context waits for a lock: somebody must be first.
@@ -446,6 +462,9 @@ impl Shadow {
     pub(super) fn served(&mut self, context: Context, lock: Lock) -> Result<(), Refused> {
         let id = map::spinlock::lock(lock);
         let fair = !matches!(lock, Lock::PgdRead | Lock::PgdWrite);
+        if self.state.lock(id).holders().any(|who| who == context) {
+            return refuse(format!("{context}: takes {lock}"), "it has it already");
+        }
         let waited = self.waiting.contains(context);
         match self.waiting.first(id) {
             Some(first) if fair && first != context => {
@@ -465,6 +484,13 @@ impl Shadow {
     pub fn at_rest(&self, protocol: &Protocol) -> bool {
         self.outside.iter().all(|&o| o == Outside::Nothing)
             && self.state.each_context(&protocol.config).next().is_none()
+    }
+
+    /// Whether the CPU has IPIs to send and can: the protocol, which sends them with the reading of the mask, thinks it
+    /// waits.
+    pub fn sends(&self, cpu: CpuId) -> bool {
+        let Sending { targets, sent, .. } = self.sending[cpu.index()];
+        targets != sent && !self.in_irq(cpu)
     }
 
     /// The protocol's state with everybody who waits for a lock in its queue, for [`State::stuck`]; whoever is first

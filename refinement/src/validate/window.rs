@@ -51,7 +51,7 @@ impl Recorded {
 }
 
 /// Events read and not judged, per context and in order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Window {
     all: VecDeque<Recorded>,
     /// Numbers of each context's events in the window.
