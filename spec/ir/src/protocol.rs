@@ -229,6 +229,11 @@ pub enum Fires {
     Raised,
 }
 
+impl Fires {
+    /// `Times(ALWAYS)`: again and again, without an end.
+    pub const ALWAYS: u32 = u32::MAX;
+}
+
 /// What can run: a program and where, in which context, and how often.
 #[derive(Clone, Debug)]
 pub struct Source {

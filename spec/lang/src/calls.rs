@@ -477,7 +477,7 @@ impl Arg {
     pub fn written(self) -> String {
         match self {
             Self::Object(Sort::Completion) => "&completion",
-            Self::Object(Sort::Queue) => "&queue",
+            Self::Object(Sort::Queue) => "queue",
             Self::Object(Sort::Csd) => "&csd",
             Self::Object(Sort::Seqcount) => "&seqcount",
             Self::Object(_) | Self::AnyLock => "&lock",

@@ -7,6 +7,7 @@ mod ast;
 pub mod calls;
 pub mod code;
 pub mod diagnostic;
+mod flow;
 mod lexer;
 mod lower;
 mod nearest;
@@ -14,10 +15,13 @@ mod parser;
 mod render;
 pub mod source;
 mod token;
+pub mod words;
 
 pub use code::{CODES, Code};
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
+pub use lower::PROPERTIES;
 pub use source::{SourceFile, Span};
+pub use words::{calls, keywords, new_template};
 
 use shootdown_ir::Protocol;
 
@@ -57,13 +61,20 @@ pub fn parse(text: &str, file_name: &str) -> Result<Checked, Box<Diagnostics>> {
     let tokens = lexer::tokens(text, &mut out);
     let file = parser::parse(&tokens, &mut out);
     let protocol = lower::lower(&file, &mut out);
+    if let Some(protocol) = &protocol {
+        flow::check(protocol, &mut out);
+    }
     out.sort();
     match protocol {
         Some(protocol) => Ok(Checked {
             protocol,
             warnings: out,
         }),
-        None => Err(Box::new(out)),
+        None => {
+            // What an error hides is not unused.
+            out.list.retain(|d| !d.code.name.starts_with("unused"));
+            Err(Box::new(out))
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every source is lowered by itself, its functions in place, so that a function is checked with the arguments that it is
 //! called with. Errors go to the list of diagnostics; what is lowered after an error is thrown away.
 
+mod arguments;
 mod call;
 mod change;
 mod condition;
@@ -12,9 +13,11 @@ mod deferred;
 mod expr;
 mod fold;
 mod inline;
+mod local;
 mod locks;
 mod place;
 mod program;
+mod pure;
 mod scope;
 mod stmt;
 mod stop;
@@ -440,7 +443,7 @@ impl<'a, 's> Lower<'a, 's> {
                 Some(n) => Fires::Times(n),
                 None if kind == Kind::Task => Fires::Times(1),
                 // Any number of times.
-                None => Fires::Times(u32::MAX),
+                None => Fires::Times(Fires::ALWAYS),
             };
             if only_raised && !raised {
                 let message = format!(

@@ -272,6 +272,7 @@ impl Compiler<'_> {
             let left = match (source.fires, kind) {
                 (Fires::Raised, _) | (_, Kind::Ipi) => None,
                 (Fires::Times(n), Kind::Task) => (n > 1).then(|| i64::from(n) - 1),
+                (Fires::Times(Fires::ALWAYS), _) => Some(1),
                 (Fires::Times(n), _) => Some(i64::from(n)),
             };
             let left = left.map(|n| self.machine_cell(&format!("left_{name}"), n, n, part));

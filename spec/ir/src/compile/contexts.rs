@@ -1,6 +1,7 @@
 //! Contexts: when one executes, how it arrives, how it ends.
 
 use super::{Assign, Binary, CompileError, Compiler, ContextId, Here, Kind, Preempt, What, X};
+use crate::protocol::Fires;
 use crate::system::Check;
 
 impl Compiler<'_> {
@@ -62,7 +63,11 @@ impl Compiler<'_> {
             && kind != Kind::Task
         {
             let less = X::Binary(Binary::Add, Box::new(left.get()), Box::new(X::Const(-1)));
-            ways.push((left.get().is_not(0), vec![left.set(less)], false));
+            let spent = match self.source(context).fires {
+                Fires::Times(Fires::ALWAYS) => vec![],
+                _ => vec![left.set(less)],
+            };
+            ways.push((left.get().is_not(0), spent, false));
         }
         if let Some(serving) = self.system.objects.serving[context.index()]
             && let Some(&head) = queue.first()

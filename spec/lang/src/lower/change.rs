@@ -3,7 +3,7 @@
 use shootdown_ir::{Binary, Expr as Ir, Set, Unary};
 
 use super::Lower;
-use super::call::Arguments;
+use super::arguments::Arguments;
 use super::expr::Val;
 use super::fold;
 use super::scope::Target;

@@ -5,9 +5,9 @@ use shootdown_ir::{
 };
 
 use super::expr::Ty;
-use super::scope::{Entity, Local, Object};
+use super::scope::{Entity, Object};
 use super::{FuncInfo, Lower, QueueInfo, SourceInfo, fold};
-use crate::ast::{Decl, Declarator, Expr, ExprKind, Init, Item, Name, Type, TypeKind};
+use crate::ast::{Decl, Declarator, Expr, Init, Item, Name, Type, TypeKind};
 use crate::calls::Sort;
 use crate::code;
 use crate::diagnostic::Diagnostic;
@@ -165,7 +165,7 @@ impl<'a, 's> Lower<'a, 's> {
         None
     }
 
-    fn sort(&mut self, ty: Type<'s>) -> Option<Sort> {
+    pub(super) fn sort(&mut self, ty: Type<'s>) -> Option<Sort> {
         Some(match ty.kind {
             TypeKind::Bool => Sort::Bool,
             TypeKind::Int { .. } => Sort::Int,
@@ -211,7 +211,12 @@ impl<'a, 's> Lower<'a, 's> {
     }
 
     /// The least and the greatest value, and whether the author said so.
-    fn range(&mut self, ty: Type<'s>, sort: Sort, declarator: &Declarator<'s>) -> (i64, i64, bool) {
+    pub(super) fn range(
+        &mut self,
+        ty: Type<'s>,
+        sort: Sort,
+        declarator: &Declarator<'s>,
+    ) -> (i64, i64, bool) {
         if let Some((low, high)) = &declarator.range {
             let span = low.span.to(high.span);
             let low = self.constant(low, "the least value").unwrap_or(0);
@@ -270,7 +275,7 @@ impl<'a, 's> Lower<'a, 's> {
         }
     }
 
-    fn length(&mut self, declarator: &Declarator<'s>) -> Option<usize> {
+    pub(super) fn length(&mut self, declarator: &Declarator<'s>) -> Option<usize> {
         let len = declarator.len.as_ref()?;
         let value = self.constant(len, "the length of an array").unwrap_or(1);
         if !(1..=LONGEST_ARRAY).contains(&value) {
@@ -284,7 +289,7 @@ impl<'a, 's> Lower<'a, 's> {
     }
 
     /// The initial values: one, or one for each element.
-    fn initial(
+    pub(super) fn initial(
         &mut self,
         sort: Sort,
         declarator: &Declarator<'s>,
@@ -471,90 +476,6 @@ impl<'a, 's> Lower<'a, 's> {
             used: false,
             local: false,
         }))
-    }
-
-    /// A declaration in a body.
-    pub(super) fn declare_locals(&mut self, decl: &'a Decl<'s>, span: Span) {
-        let sort = self.sort(decl.ty).unwrap_or(Sort::Int);
-        for declarator in &decl.declarators {
-            if !sort.is_value() && sort != Sort::Csd {
-                self.report(
-                    Diagnostic::new(
-                        &code::WRONG_KIND,
-                        declarator.span,
-                        format!(
-                            "a {} cannot be local: nobody else could use it",
-                            sort.written()
-                        ),
-                    )
-                    .help("declare it at top level"),
-                );
-                continue;
-            }
-            if let Some(found) = self
-                .here()
-                .scopes
-                .last()
-                .and_then(|scope| scope.get(declarator.name.text))
-                .cloned()
-            {
-                let first = match found {
-                    Local::Object(i) => self.objects[i].span,
-                    _ => declarator.name.span,
-                };
-                self.report(
-                    Diagnostic::new(
-                        &code::DUPLICATE,
-                        declarator.name.span,
-                        format!("`{}` is declared twice", shorten(declarator.name.text)),
-                    )
-                    .also(first, "first here"),
-                );
-                continue;
-            }
-            let range = self.range(decl.ty, sort, declarator);
-            let len = self.length(declarator);
-            let object = self.local(declarator.name.text, sort, range, len, declarator.name.span);
-            self.objects[object].constant = false;
-            match &declarator.init {
-                None => {}
-                Some(Init::List(..)) => {
-                    let values = self.initial(sort, declarator, range, len.unwrap_or(1));
-                    if let Some(var) = self.objects[object].var {
-                        self.p.vars[var.0 as usize].init = values;
-                    }
-                }
-                Some(Init::One(e)) => self.local_initial(object, e, span),
-            }
-            self.bind(declarator.name.text, Local::Object(object));
-        }
-    }
-
-    /// `int n = expr;`: without a step of its own where the value is constant and the line is reached once.
-    fn local_initial(&mut self, object: usize, e: &'a Expr<'s>, span: Span) {
-        let target = super::scope::Target {
-            object,
-            index: None,
-        };
-        let in_loop = self.here().loops > 0 || self.here().gather.is_some();
-        if !in_loop && !matches!(e.kind, ExprKind::Call(..)) {
-            let value = self.value(e);
-            if let (Some(constant), Some(var)) =
-                (fold::constant(&value.e), self.objects[object].var)
-            {
-                let constant = if self.objects[object].sort == Sort::Bool {
-                    i64::from(constant != 0)
-                } else {
-                    constant
-                };
-                self.fits(&target, constant, e.span);
-                self.p.vars[var.0 as usize].init = vec![constant];
-                return;
-            }
-            self.assign(&target, value, span, e.span);
-            return;
-        }
-        self.assign_expr(&target, e, span);
     }
 
     /// Checks that a constant fits a variable, or widens a range that nobody declared.

@@ -3,7 +3,7 @@
 use shootdown_ir::{Binary, Kind, Op};
 
 use super::Lower;
-use super::call::Arguments;
+use super::arguments::Arguments;
 use super::fold;
 use crate::calls::{Call, Does};
 use crate::code;

@@ -5,7 +5,7 @@ use shootdown_ir::{
 };
 
 use super::Lower;
-use super::call::Arguments;
+use super::arguments::Arguments;
 use super::expr::Val;
 use super::fold;
 use super::program::Label;

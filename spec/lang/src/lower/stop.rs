@@ -6,7 +6,7 @@ use shootdown_ir::{
 };
 
 use super::Lower;
-use super::call::Arguments;
+use super::arguments::Arguments;
 use super::fold;
 use super::program::Here;
 use crate::source::Span;

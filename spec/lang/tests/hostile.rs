@@ -1,0 +1,197 @@
+//! No text makes the reader panic, overflow its stack or take long.
+
+use proptest::prelude::*;
+use shootdown_lang::{new_template, parse, parse_bytes};
+
+/// A piece of a scenario, to be put together wrongly.
+fn piece() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "scenario \"x\";",
+        "cpus 2;",
+        "spinlock_t l;",
+        "struct mutex m;",
+        "percpu int p[2];",
+        "cpumask_t c = 1;",
+        "void f(void)",
+        "task t on CPU0",
+        "irq i on any times 1",
+        "work w",
+        "{",
+        "}",
+        "(",
+        ")",
+        ";",
+        ",",
+        "if",
+        "else",
+        "while",
+        "do",
+        "either",
+        "or",
+        "atomic",
+        "goto x;",
+        "x:",
+        "return;",
+        "spin_lock(&l);",
+        "spin_unlock_irqrestore(&l, flags);",
+        "on_each_cpu(f, 1);",
+        "schedule_work(&w);",
+        "wait_event(c)",
+        "mutex_lock",
+        "per_cpu(p, 1)",
+        "[",
+        "]",
+        "=",
+        "+=",
+        "++",
+        "&",
+        "*",
+        "->",
+        "?",
+        ":",
+        "1",
+        "0x",
+        "99",
+        "l",
+        "m",
+        "c",
+        "p",
+        "f",
+        "t",
+        "i",
+        "w",
+        "int n in 0..3;",
+        "enum { A, B };",
+        "invariant v:",
+        "expect violated",
+        "break;",
+        "\"",
+        "/*",
+        "//",
+        "\n",
+        "#if",
+        "\\",
+        "é",
+        "f();",
+        "stop_machine(f);",
+        "for_each_cpu (k, c)",
+        "assert(",
+    ])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pieces_in_any_order_are_read_or_refused(pieces in prop::collection::vec(piece(), 0..80)) {
+        let _ = parse(&pieces.join(" "), "fuzz.sd").map_err(|errors| errors.render(true));
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse_bytes(&bytes, "fuzz.sd").map_err(|errors| errors.render(false));
+    }
+
+    #[test]
+    fn a_scenario_with_a_few_bytes_changed_is_read_or_refused(changes in prop::collection::vec((any::<prop::sample::Index>(), 32u8..127), 1..8), cut in any::<prop::sample::Index>()) {
+        let mut bytes = new_template("x").into_bytes();
+        for (at, byte) in &changes {
+            let at = at.index(bytes.len());
+            bytes[at] = *byte;
+        }
+        let cut = cut.index(bytes.len());
+        let _ = parse_bytes(&bytes, "fuzz.sd").map_err(|errors| errors.render(false));
+        let _ = parse_bytes(&bytes[..cut], "fuzz.sd").map_err(|errors| errors.render(false));
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused_without_a_stack_overflow() {
+    let head = "scenario \"x\"; cpus 1; int x; task t on CPU0 { ";
+    for (open, close) in [
+        ("(", ")"),
+        ("{", "}"),
+        ("if (1) ", ""),
+        ("!", ""),
+        ("x = -", ""),
+        ("x[", "]"),
+        ("1 + ", ""),
+        ("while (x) { ", "}"),
+        ("if (x) ; else ", ""),
+        ("f(", ")"),
+        ("either { ", "}"),
+        ("x ? 1 : ", ""),
+    ] {
+        for prefix in ["", "x = "] {
+            let text = format!(
+                "{head}{prefix}{}1{}; }}",
+                open.repeat(50_000),
+                close.repeat(50_000)
+            );
+            assert!(parse(&text, "deep.sd").is_err(), "{open}");
+        }
+    }
+    let text = format!("{head} x = {}1; }}", "1 + ".repeat(90));
+    assert!(parse(&text, "long.sd").is_ok());
+}
+
+#[test]
+fn the_template_reads_without_a_word() {
+    let text = new_template("my lock");
+    match parse(&text, "my-lock.sd") {
+        Ok(checked) => assert_eq!(checked.protocol.name, "my lock"),
+        Err(errors) => panic!("{}", errors.render(false)),
+    }
+}
+
+/// A million files, by hand: `cargo test -p shootdown-lang --release --test hostile -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes minutes"]
+fn a_million_mutated_scenarios_each_within_a_tenth_of_a_second() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../corpus");
+    let seeds: Vec<Vec<u8>> = std::fs::read_dir(folder)
+        .expect("the corpus")
+        .filter_map(|entry| std::fs::read(entry.ok()?.path()).ok())
+        .collect();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % below.max(1) as u64) as usize
+    };
+    let (mut longest, mut read) = (std::time::Duration::ZERO, 0u32);
+    for _ in 0..1_000_000 {
+        let mut bytes = seeds[next(seeds.len())].clone();
+        for _ in 0..=next(6) {
+            let other = &seeds[next(seeds.len())];
+            let (at, from) = (next(bytes.len()), next(other.len()));
+            match next(5) {
+                0 => bytes[at] = next(256) as u8,
+                1 => bytes.truncate(at + 1),
+                2 => {
+                    let to = (at + next(40)).min(bytes.len());
+                    bytes.drain(at..to);
+                    bytes.push(b' ');
+                }
+                3 => {
+                    let to = (from + next(60)).min(other.len());
+                    let part = other[from..to].to_vec();
+                    bytes.splice(at..at, part);
+                }
+                _ => bytes[at] = b"{}();,&*=!<>+-|\"/\n 019"[next(22)],
+            }
+        }
+        let start = std::time::Instant::now();
+        match parse_bytes(&bytes, "fuzz.sd") {
+            Ok(_) => read += 1,
+            Err(errors) => drop(errors.render(false)),
+        }
+        let took = start.elapsed();
+        if took > longest {
+            longest = took;
+        }
+    }
+    println!("{read} of a million read without an error; the longest took {longest:?}");
+    assert!(longest.as_millis() < 100, "{longest:?}");
+}
