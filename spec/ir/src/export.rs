@@ -88,9 +88,7 @@ pub fn defined(x: &X) -> X {
         X::Cell(r) => in_row(r),
         X::Unary(_, a) => defined(a),
         X::Binary(Binary::And, a, b) => defined(a).and((**a).clone().not().or(defined(b))),
-        X::Binary(Binary::Or, a, b) => {
-            defined(a).and((**a).clone().is_not(0).or(defined(b)))
-        }
+        X::Binary(Binary::Or, a, b) => defined(a).and((**a).clone().is_not(0).or(defined(b))),
         X::Binary(op, a, b) => {
             let both = defined(a).and(defined(b));
             let b = (**b).clone();
@@ -162,7 +160,10 @@ fn before(x: &X, assign: &Assign) -> X {
                     // Which of the row it is, cell by cell; out of the row it has no value, as before.
                     let none = X::Binary(Binary::Div, Box::new(X::TRUE), Box::new(X::FALSE));
                     (0..r.len).rev().fold(none, |rest, i| {
-                        index.clone().is(i64::from(i)).choose(one(r.base.0 + i), rest)
+                        index
+                            .clone()
+                            .is(i64::from(i))
+                            .choose(one(r.base.0 + i), rest)
                     })
                 }
             }
@@ -195,7 +196,11 @@ pub(crate) fn plain(x: &X, system: &System) -> X {
             let bits = (i64::BITS - hi.max(0).leading_zeros()).max(1);
             let a = sub(a);
             let bit = |i: u32| {
-                let moved = X::Binary(Binary::Shr, Box::new(a.clone()), Box::new(X::Const(i.into())));
+                let moved = X::Binary(
+                    Binary::Shr,
+                    Box::new(a.clone()),
+                    Box::new(X::Const(i.into())),
+                );
                 moved.op(Binary::BitAnd, X::TRUE)
             };
             match op {
@@ -206,7 +211,11 @@ pub(crate) fn plain(x: &X, system: &System) -> X {
                 _ => (0..bits)
                     .rev()
                     .fold(X::Const(system.cpus as i64), |rest, i| {
-                        X::If(Box::new(bit(i)), Box::new(X::Const(i.into())), Box::new(rest))
+                        X::If(
+                            Box::new(bit(i)),
+                            Box::new(X::Const(i.into())),
+                            Box::new(rest),
+                        )
                     }),
             }
         }
@@ -323,7 +332,10 @@ impl<'a> Exported<'a> {
 
     /// Non-zero where the context stands at the place and executes there; at 0, where it may start.
     fn at(&self, context: ContextId, at: u32) -> X {
-        self.system.contexts[context.index()].place.get().is(i64::from(at))
+        self.system.contexts[context.index()]
+            .place
+            .get()
+            .is(i64::from(at))
     }
 
     /// What a step is, for people.
@@ -344,8 +356,13 @@ impl<'a> Exported<'a> {
                 format!("{place}{queued}{}", line.text.statement)
             }
         };
-        let text = format!("{} {} on CPU{}, {what}", source.kind, source.name, context.cpu);
-        text.replace("*/", "* /").replace("*)", "* )").replace(['\n', '\\', '"'], " ")
+        let text = format!(
+            "{} {} on CPU{}, {what}",
+            source.kind, source.name, context.cpu
+        );
+        text.replace("*/", "* /")
+            .replace("*)", "* )")
+            .replace(['\n', '\\', '"'], " ")
     }
 
     /// Promises by name and context, and by the cells that each group reads.
@@ -414,7 +431,10 @@ fn conditions(system: &System, assign: &Assign) -> Vec<(X, Option<Check>)> {
     if let Some(when) = &assign.when {
         all.push((defined(when), Some(Check::Range)));
     }
-    all.push((when(defined(&assign.value).and(in_row(&assign.to))), Some(Check::Range)));
+    all.push((
+        when(defined(&assign.value).and(in_row(&assign.to))),
+        Some(Check::Range),
+    ));
     let (lo, hi) = range(&assign.value, system).unwrap_or((i64::MIN, i64::MAX));
     // The cells of a row are alike.
     let cell = &system.cells[assign.to.base.0 as usize];

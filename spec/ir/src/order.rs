@@ -18,12 +18,12 @@ mod flow;
 mod text;
 mod waits;
 
-use crate::protocol::{Pc, Protocol, SourceId};
+use crate::protocol::{Kind, Op, Pc, Protocol, SourceId};
 use conditions::Understanding;
 use edges::{Because, Machine};
 use flow::{Counted, Walk};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-pub use text::{Link, LineRef};
+pub use text::{LineRef, Link};
 use waits::Waits;
 
 /// The most cycles that are told.
@@ -119,13 +119,35 @@ impl Order {
 fn walks(p: &Protocol, counted: &Counted) -> Vec<Walk> {
     let named: BTreeSet<usize> = p.sources.iter().filter_map(|s| s.on).collect();
     let cpus = named.into_iter().map(Some).chain([None]);
-    cpus.flat_map(|cpu| {
-        (0..p.sources.len() as u32)
-            .map(SourceId)
-            .filter(move |s| p.source(*s).on.is_none() || p.source(*s).on == cpu)
-            .map(move |s| flow::walk(p, s, cpu, counted))
+    let mut walks: Vec<Walk> = cpus
+        .flat_map(|cpu| {
+            (0..p.sources.len() as u32)
+                .map(SourceId)
+                .filter(move |s| p.source(*s).on.is_none() || p.source(*s).on == cpu)
+                .map(move |s| flow::walk(p, s, cpu, counted))
+        })
+        .collect();
+    // A handler runs only where somebody calls it.
+    let called: Vec<bool> = walks
+        .iter()
+        .map(|w| w.kind != Kind::Ipi || is_called(p, &walks, w))
+        .collect();
+    let mut called = called.into_iter();
+    walks.retain(|_| called.next() == Some(true));
+    walks
+}
+
+fn is_called(p: &Protocol, walks: &[Walk], it: &Walk) -> bool {
+    walks.iter().any(|by| {
+        by.states
+            .iter()
+            .any(|s| match &p.source(by.source).program[s.pc].op {
+                Op::CrossCall { to, handler, .. } | Op::SendIpi { to, handler } => {
+                    *handler == it.source && waits::targets(p, walks, by, s, to).contains(&it.cpu)
+                }
+                _ => false,
+            })
     })
-    .collect()
 }
 
 /// Through every point that lies on a cycle a shortest one, short ones first.
@@ -162,15 +184,27 @@ fn doubts(p: &Protocol, walks: &[Walk], waits: &Waits, counted: &Counted) -> Vec
     let mut doubts: Vec<Doubt> = Vec::new();
     for it in &waits.conditions {
         if let Some(says) = understanding.doubt(it) {
-            doubts.push(Doubt { source: it.source, pc: it.pc, says });
+            doubts.push(Doubt {
+                source: it.source,
+                pc: it.pc,
+                says,
+            });
         }
     }
     for &(source, pc) in &waits.endless {
-        doubts.push(Doubt { source, pc, says: "this loop has no way out".into() });
+        doubts.push(Doubt {
+            source,
+            pc,
+            says: "this loop has no way out".into(),
+        });
     }
     for walk in walks {
         for (pc, says) in &walk.breaches {
-            doubts.push(Doubt { source: walk.source, pc: *pc, says: says.clone() });
+            doubts.push(Doubt {
+                source: walk.source,
+                pc: *pc,
+                says: says.clone(),
+            });
         }
     }
     doubts.sort();

@@ -190,7 +190,7 @@ pub struct LockRef {
 }
 
 /// How a lock is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
     /// `spin_lock`, `write_lock`, `mutex_lock`, `down_write`.
     Exclusive,

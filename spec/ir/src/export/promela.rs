@@ -36,7 +36,11 @@ pub fn write(e: &Exported<'_>) -> String {
             (-32768.., ..=32767) => "short",
             _ => "int",
         };
-        let _ = writeln!(text, "{kind} {name} = {};", cell.init.clamp(cell.lo, cell.hi));
+        let _ = writeln!(
+            text,
+            "{kind} {name} = {};",
+            cell.init.clamp(cell.lo, cell.hi)
+        );
     }
     for name in e.promised() {
         let _ = writeln!(text, "hidden bit {};", asserted(name));
@@ -67,7 +71,10 @@ pub fn write(e: &Exported<'_>) -> String {
         text.push_str("\t}\n");
     }
     let done = print(&e.active.clone().not(), e);
-    let _ = writeln!(text, "\t/* nothing is owed any more */\n\t:: d_step {{ {done} -> skip }}");
+    let _ = writeln!(
+        text,
+        "\t/* nothing is owed any more */\n\t:: d_step {{ {done} -> skip }}"
+    );
     text.push_str("\tod\n}\n");
     text
 }
@@ -96,7 +103,11 @@ fn head(e: &Exported<'_>) -> String {
 fn promises(groups: &[Group], writes: Option<&BTreeSet<u32>>, e: &Exported<'_>) -> String {
     let mut text = String::new();
     let touched = |g: &&Group| writes.is_none_or(|w| !g.reads.is_disjoint(w));
-    let mut names: Vec<&str> = groups.iter().filter(touched).map(|g| g.name.as_str()).collect();
+    let mut names: Vec<&str> = groups
+        .iter()
+        .filter(touched)
+        .map(|g| g.name.as_str())
+        .collect();
     names.dedup();
     for name in names {
         let all: Vec<String> = groups
@@ -118,7 +129,10 @@ fn assign(a: &Assign, e: &Exported<'_>) -> String {
         Some(index) => {
             let index = print(index, e);
             let ways = a.to.cells().enumerate().map(|(i, cell)| {
-                format!(":: {index} == {i} -> {} = {value} ", e.names[cell.0 as usize])
+                format!(
+                    ":: {index} == {i} -> {} = {value} ",
+                    e.names[cell.0 as usize]
+                )
             });
             format!("if {}fi", ways.collect::<String>())
         }

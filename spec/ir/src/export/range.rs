@@ -20,7 +20,9 @@ pub fn range(x: &X, system: &System) -> Option<(i64, i64)> {
                 range(index, system)?;
             }
             let cells = r.cells().map(|c| &system.cells[c.0 as usize]);
-            let (lo, hi) = cells.fold((i64::MAX, i64::MIN), |(lo, hi), c| (lo.min(c.lo), hi.max(c.hi)));
+            let (lo, hi) = cells.fold((i64::MAX, i64::MIN), |(lo, hi), c| {
+                (lo.min(c.lo), hi.max(c.hi))
+            });
             narrow(lo, hi)
         }
         X::Unary(op, a) => {
@@ -74,7 +76,10 @@ fn binary(op: Binary, a: (i64, i64), b: (i64, i64)) -> Option<(i64, i64)> {
         Binary::BitAnd if a.0 >= 0 => (0, a.1),
         Binary::BitOr | Binary::BitXor if a.0 >= 0 && b.0 >= 0 => (0, ones(a.1.max(b.1))),
         Binary::BitAnd | Binary::BitOr | Binary::BitXor => {
-            let most = [a.0, a.1, b.0, b.1].into_iter().map(|v| ones(v.abs())).max()?;
+            let most = [a.0, a.1, b.0, b.1]
+                .into_iter()
+                .map(|v| ones(v.abs()))
+                .max()?;
             (-most - 1, most)
         }
         Binary::Shl => {

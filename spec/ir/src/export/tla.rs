@@ -34,7 +34,10 @@ Bit(p) == IF p THEN 1 ELSE 0
 pub fn write(e: &Exported<'_>) -> String {
     let mut text = format!("---- MODULE {MODULE} ----\n");
     let _ = writeln!(text, "\\* {}, for TLC.", e.protocol.name.replace('\n', " "));
-    let _ = writeln!(text, "\\* An action is a step of `shootdown check`; TLC finds as many distinct states.");
+    let _ = writeln!(
+        text,
+        "\\* An action is a step of `shootdown check`; TLC finds as many distinct states."
+    );
     let _ = writeln!(text, "EXTENDS Integers, TLC\nVARIABLE s\n\n{OPERATORS}");
     let fields: Vec<String> = e
         .system
@@ -61,7 +64,11 @@ pub fn write(e: &Exported<'_>) -> String {
         "LookAt(n, name, holds) ==\n    \\/ holds\n    \\/ TLCGet(n)\n    \\/ TLCSet(n, TRUE) /\\ PrintT(<<\"violated\", name>>)\n"
     );
     let names: Vec<&str> = e.promised().into_iter().collect();
-    let _ = writeln!(text, "ASSUME \\A n \\in 1 .. {} : TLCSet(n, FALSE)\n", names.len() + 1);
+    let _ = writeln!(
+        text,
+        "ASSUME \\A n \\in 1 .. {} : TLCSet(n, FALSE)\n",
+        names.len() + 1
+    );
     text.push_str("Survey ==\n");
     let groups = e.groups();
     for (n, name) in names.iter().enumerate() {
@@ -70,7 +77,12 @@ pub fn write(e: &Exported<'_>) -> String {
             .filter(|g| g.name == *name)
             .map(|g| format!("~{}", truth(&g.broken, e)))
             .collect();
-        let _ = writeln!(text, "    /\\ LookAt({}, \"{name}\", {})", n + 1, all.join(" /\\ "));
+        let _ = writeln!(
+            text,
+            "    /\\ LookAt({}, \"{name}\", {})",
+            n + 1,
+            all.join(" /\\ ")
+        );
     }
     let _ = writeln!(
         text,
@@ -103,7 +115,10 @@ fn action(e: &Exported<'_>, written: &super::Written) -> String {
                 let cells = a.to.cells().enumerate();
                 cells
                     .map(|(i, c)| {
-                        format!("!.{} = IF {index} = {i} THEN {value} ELSE @", e.names[c.0 as usize])
+                        format!(
+                            "!.{} = IF {index} = {i} THEN {value} ELSE @",
+                            e.names[c.0 as usize]
+                        )
                     })
                     .collect()
             }
@@ -171,7 +186,9 @@ impl Printer<'_> {
     }
 
     fn truth(&self, x: &X) -> String {
-        let compare = |a: &X, symbol: &str, b: &X| format!("({} {symbol} {})", self.number(a), self.number(b));
+        let compare = |a: &X, symbol: &str, b: &X| {
+            format!("({} {symbol} {})", self.number(a), self.number(b))
+        };
         match x {
             X::Const(0) => "FALSE".into(),
             X::Const(_) => "TRUE".into(),

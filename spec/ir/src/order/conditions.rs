@@ -41,14 +41,18 @@ impl Understanding<'_> {
         let (mut plain, mut elements, mut active) = (true, false, false);
         it.until.each(&mut |e| match e {
             Expr::Load(place) => {
-                elements |= place.index.is_some() || self.p.var(place.var).storage != Storage::Global;
+                elements |=
+                    place.index.is_some() || self.p.var(place.var).storage != Storage::Global;
                 vars.insert(place.var);
             }
             Expr::IsLocked(..) | Expr::IsActive(_) => active = true,
             Expr::IrqsDisabled | Expr::InInterrupt => plain = false,
             _ => {}
         });
-        let names: Vec<String> = vars.iter().map(|v| format!("`{}`", self.p.var(*v).name)).collect();
+        let names: Vec<String> = vars
+            .iter()
+            .map(|v| format!("`{}`", self.p.var(*v).name))
+            .collect();
         let names = names.join(" and ");
         if !plain {
             return Some("it depends on the state of its own CPU".into());
@@ -62,35 +66,59 @@ impl Understanding<'_> {
             };
         }
         if active || elements {
-            return Some(format!("it depends on elements or locals ({names}) that are not followed"));
+            return Some(format!(
+                "it depends on elements or locals ({names}) that are not followed"
+            ));
         }
-        let ways = [self.reference(it, &vars), self.flag(it, &vars), self.handlers(it, &vars), self.completion(it, &vars)];
+        let ways = [
+            self.reference(it, &vars),
+            self.flag(it, &vars),
+            self.handlers(it, &vars),
+            self.completion(it, &vars),
+        ];
         if ways.contains(&true) {
             return None;
         }
         let written = self.p.sources.iter().enumerate().any(|(s, source)| {
             let other = SourceId(s as u32) != it.source || source.on.is_none();
-            other && source.program.iter().any(|l| super::edges::writes(&l.op, &vars, &BTreeSet::new()))
+            other
+                && source
+                    .program
+                    .iter()
+                    .any(|l| super::edges::writes(&l.op, &vars, &BTreeSet::new()))
         });
         Some(match written {
             false => format!("nobody else changes {names}"),
-            true => format!("that those who change {names} make it come true, and that it is still so when it is looked at"),
+            true => format!(
+                "that those who change {names} make it come true, and that it is still so when it is looked at"
+            ),
         })
     }
 
     /// A count of references is 0 once all have gone.
     fn reference(&self, it: &Awaited, vars: &BTreeSet<VarId>) -> bool {
         let zero: Vec<(VarId, i64)> = vars.iter().map(|v| (*v, 0)).collect();
-        vars.iter().all(|v| self.counted.vars.contains_key(v)) && with(&it.until, &zero, self.p).is_some_and(|v| v != 0)
+        vars.iter().all(|v| self.counted.vars.contains_key(v))
+            && with(&it.until, &zero, self.p).is_some_and(|v| v != 0)
     }
 
     fn written(&self, var: VarId) -> impl Iterator<Item = (SourceId, Pc, &Set)> + '_ {
-        self.p.sources.iter().enumerate().flat_map(move |(s, source)| {
-            source.program.iter().enumerate().flat_map(move |(pc, line)| {
-                let sets = flow::sets(&line.op).iter().filter(move |set| set.place.var == var);
-                sets.map(move |set| (SourceId(s as u32), pc, set))
+        self.p
+            .sources
+            .iter()
+            .enumerate()
+            .flat_map(move |(s, source)| {
+                source
+                    .program
+                    .iter()
+                    .enumerate()
+                    .flat_map(move |(pc, line)| {
+                        let sets = flow::sets(&line.op)
+                            .iter()
+                            .filter(move |set| set.place.var == var);
+                        sets.map(move |set| (SourceId(s as u32), pc, set))
+                    })
             })
-        })
     }
 
     fn written_otherwise(&self, var: VarId) -> bool {
@@ -105,7 +133,9 @@ impl Understanding<'_> {
             let mut value = None;
             for (_, _, set) in self.written(var) {
                 match set.value {
-                    Expr::Const(c) if set.when.is_none() && value.is_none_or(|v| v == c) => value = Some(c),
+                    Expr::Const(c) if set.when.is_none() && value.is_none_or(|v| v == c) => {
+                        value = Some(c)
+                    }
                     _ => return false,
                 }
             }
@@ -127,7 +157,11 @@ impl Understanding<'_> {
             for walk in self.walks {
                 let id = walk.source;
                 let all = self.walks.iter().filter(|w| w.source == id);
-                if id != but && all.into_iter().all(|w| w.unavoidable(|s| self.reaches(w, s, vars, &sure))) {
+                if id != but
+                    && all
+                        .into_iter()
+                        .all(|w| w.unavoidable(|s| self.reaches(w, s, vars, &sure)))
+                {
                     sure.insert(id);
                 }
             }
@@ -141,7 +175,13 @@ impl Understanding<'_> {
         })
     }
 
-    fn reaches(&self, walk: &Walk, s: &flow::State, vars: &BTreeSet<VarId>, sure: &BTreeSet<SourceId>) -> bool {
+    fn reaches(
+        &self,
+        walk: &Walk,
+        s: &flow::State,
+        vars: &BTreeSet<VarId>,
+        sure: &BTreeSet<SourceId>,
+    ) -> bool {
         let op = &self.p.source(walk.source).program[s.pc].op;
         match op {
             Op::CrossCall { to, handler, .. } | Op::SendIpi { to, handler } => {
@@ -159,7 +199,9 @@ impl Understanding<'_> {
         let mut lines = self.p.sources.iter().flat_map(|s| &s.program);
         lines.any(|l| match &l.op {
             Op::Cancel(s) => *s == source,
-            Op::Sync { sources, cancel, .. } => *cancel && sources.contains(&source),
+            Op::Sync {
+                sources, cancel, ..
+            } => *cancel && sources.contains(&source),
             _ => false,
         })
     }
@@ -169,7 +211,9 @@ impl Understanding<'_> {
         let Some((&var, 1)) = vars.first().map(|v| (v, vars.len())) else {
             return false;
         };
-        if with(&it.until, &[(var, 0)], self.p).is_none_or(|v| v == 0) || self.written_otherwise(var) {
+        if with(&it.until, &[(var, 0)], self.p).is_none_or(|v| v == 0)
+            || self.written_otherwise(var)
+        {
             return false;
         }
         let cleared = |set: &Set| {
@@ -181,7 +225,9 @@ impl Understanding<'_> {
         let program = &self.p.source(it.source).program;
         for (handler, _, set) in self.written(var).filter(|(s, ..)| *s != it.source) {
             let every_way = self.walks.iter().filter(|w| w.source == handler).all(|w| {
-                w.unavoidable(|s| flow::sets(&self.p.source(handler).program[s.pc].op).contains(set))
+                w.unavoidable(|s| {
+                    flow::sets(&self.p.source(handler).program[s.pc].op).contains(set)
+                })
             });
             let sent = |op: &Op| matches!(op, Op::SendIpi { to, handler: h } if *h == handler && *to == Expr::var(var));
             if self.p.source(handler).kind != Kind::Ipi || !cleared(set) || !every_way {
@@ -190,7 +236,10 @@ impl Understanding<'_> {
             // Between the last change of the set and the wait it is sent.
             for walk in self.walks.iter().filter(|w| w.source == it.source) {
                 for (s, state) in walk.states.iter().enumerate() {
-                    if !flow::sets(&program[state.pc].op).iter().any(|x| x.place.var == var) {
+                    if !flow::sets(&program[state.pc].op)
+                        .iter()
+                        .any(|x| x.place.var == var)
+                    {
                         continue;
                     }
                     let (mut todo, mut seen) = (walk.next[s].clone(), BTreeSet::new());
@@ -210,20 +259,27 @@ impl Understanding<'_> {
         // Another sender would change the set meanwhile: there is one, or a lock between them.
         let one = self.walks.iter().filter(|w| w.source == it.source).count() == 1
             && self.p.source(it.source).on.is_some();
-        let locked = self.walks.iter().filter(|w| w.source == it.source).all(|w| {
-            let lines = w.states.iter().filter(|s| {
-                s.pc == it.pc || flow::sets(&program[s.pc].op).iter().any(|x| x.place.var == var)
-            });
-            let mut common: Option<BTreeSet<_>> = None;
-            for s in lines {
-                let held: BTreeSet<_> = s.exclusive(self.p).collect();
-                common = Some(match common {
-                    None => held,
-                    Some(c) => c.intersection(&held).copied().collect(),
+        let locked = self
+            .walks
+            .iter()
+            .filter(|w| w.source == it.source)
+            .all(|w| {
+                let lines = w.states.iter().filter(|s| {
+                    s.pc == it.pc
+                        || flow::sets(&program[s.pc].op)
+                            .iter()
+                            .any(|x| x.place.var == var)
                 });
-            }
-            common.is_some_and(|c| !c.is_empty())
-        });
+                let mut common: Option<BTreeSet<_>> = None;
+                for s in lines {
+                    let held: BTreeSet<_> = s.exclusive(self.p).collect();
+                    common = Some(match common {
+                        None => held,
+                        Some(c) => c.intersection(&held).copied().collect(),
+                    });
+                }
+                common.is_some_and(|c| !c.is_empty())
+            });
         by_handlers && (one || locked)
     }
 
@@ -242,7 +298,11 @@ impl Understanding<'_> {
             s.kind == Kind::Task
                 && s.on.is_some()
                 && s.fires == Fires::Times(1)
-                && self.walks.iter().filter(|w| w.source == source).all(|w| w.loops().is_empty())
+                && self
+                    .walks
+                    .iter()
+                    .filter(|w| w.source == source)
+                    .all(|w| w.loops().is_empty())
         };
         let (mut given, mut taken) = (0i64, 0i64);
         for (source, pc, set) in self.written(var) {
@@ -252,7 +312,11 @@ impl Understanding<'_> {
                 _ => return false,
             };
             let waits = matches!(self.p.source(source).program[pc].op, Op::Await { .. });
-            let sure = self.walks.iter().filter(|w| w.source == source).all(|w| w.unavoidable(|s| s.pc == pc));
+            let sure = self
+                .walks
+                .iter()
+                .filter(|w| w.source == source)
+                .all(|w| w.unavoidable(|s| s.pc == pc));
             match by {
                 1 if once(source) && sure && source != it.source => given += 1,
                 1 => {}

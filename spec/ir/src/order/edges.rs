@@ -7,7 +7,9 @@
 use super::flow::{self, State, Walk};
 use super::waits::{Node, Point};
 use crate::expr::Expr;
-use crate::protocol::{Fires, Kind, LockId, LockKind, Mode, Op, Pc, Preempt, Protocol, SourceId, VarId};
+use crate::protocol::{
+    Fires, Kind, LockId, LockKind, Mode, Op, Pc, Preempt, Protocol, SourceId, VarId,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why an edge is there.
@@ -89,7 +91,8 @@ impl<'a> Machine<'a> {
                 continue;
             }
             let under = self.walks[below].kind;
-            for i in (0..self.walks.len()).filter(|&i| i != below && i != w && self.same_cpu(i, w)) {
+            for i in (0..self.walks.len()).filter(|&i| i != below && i != w && self.same_cpu(i, w))
+            {
                 let comes = match self.walks[i].kind {
                     Kind::Irq | Kind::Ipi => irqs && under != Kind::Nmi,
                     Kind::Softirq | Kind::Timer => irqs && open && is_thread(under),
@@ -131,7 +134,9 @@ impl<'a> Machine<'a> {
     /// Points at which a thread keeps its CPU from others while it waits.
     fn keeps_cpu(&self, q: usize) -> bool {
         let point = &self.points[q];
-        is_thread(self.walks[point.walk].kind) && !point.sleeps && !self.preemptible(point.walk, &point.state)
+        is_thread(self.walks[point.walk].kind)
+            && !point.sleeps
+            && !self.preemptible(point.walk, &point.state)
     }
 
     /// What may keep a context that stands at `s` from going on, its own wait aside.
@@ -170,7 +175,9 @@ impl<'a> Machine<'a> {
                 Kind::Irq | Kind::Ipi if !point.state.irqs => off,
                 Kind::Irq | Kind::Ipi => continue,
                 Kind::Softirq | Kind::Timer if is_thread(kind) && !point.state.irqs => off,
-                Kind::Softirq | Kind::Timer if !is_thread(kind) || point.state.bh > 0 => Because::Busy(other),
+                Kind::Softirq | Kind::Timer if !is_thread(kind) || point.state.bh > 0 => {
+                    Because::Busy(other)
+                }
                 Kind::Softirq | Kind::Timer => continue,
                 Kind::Nmi if kind == Kind::Nmi => Because::Busy(other),
                 Kind::Nmi => continue,
@@ -181,14 +188,23 @@ impl<'a> Machine<'a> {
             out.add(q, None, because);
         }
         for (o, other) in self.walks.iter().enumerate() {
-            for (n, s) in other.states.iter().enumerate().filter(|(_, s)| s.masked.contains(&walk.source)) {
+            for (n, s) in other
+                .states
+                .iter()
+                .enumerate()
+                .filter(|(_, s)| s.masked.contains(&walk.source))
+            {
                 out.from(o, n, s, true, Because::Disabled(o));
             }
         }
         // A CPU serves its call queue in order.
         if walk.kind == Kind::Ipi {
             for (o, other) in self.walks.iter().enumerate() {
-                if o != i && other.kind == Kind::Ipi && self.same_cpu(o, i) && self.called(other.source) {
+                if o != i
+                    && other.kind == Kind::Ipi
+                    && self.same_cpu(o, i)
+                    && self.called(other.source)
+                {
                     self.running(o, out);
                 }
             }
@@ -197,7 +213,9 @@ impl<'a> Machine<'a> {
 
     fn called(&self, handler: SourceId) -> bool {
         let lines = self.p.sources.iter().flat_map(|s| &s.program);
-        lines.into_iter().any(|l| matches!(&l.op, Op::CrossCall { handler: h, .. } if *h == handler))
+        lines
+            .into_iter()
+            .any(|l| matches!(&l.op, Op::CrossCall { handler: h, .. } if *h == handler))
     }
 
     /// What may keep an instance that runs.
@@ -240,20 +258,28 @@ impl<'a> Machine<'a> {
     }
 
     fn of(&self, source: SourceId, cpu: Option<usize>) -> impl Iterator<Item = usize> + '_ {
-        (0..self.walks.len()).filter(move |&i| self.walks[i].source == source && self.walks[i].cpu == cpu)
+        (0..self.walks.len())
+            .filter(move |&i| self.walks[i].source == source && self.walks[i].cpu == cpu)
     }
 
     fn lock(&self, lock: LockId, mode: Mode, out: &mut Out<'_, '_>) {
         let sleeps = self.p.lock(lock).kind.sleeps();
         for (o, other) in self.walks.iter().enumerate() {
             for (n, s) in other.states.iter().enumerate() {
-                let held = s.held.iter().find(|h| h.0 == lock && (mode == Mode::Exclusive || h.1 == Mode::Exclusive));
+                let held = s
+                    .held
+                    .iter()
+                    .find(|h| h.0 == lock && (mode == Mode::Exclusive || h.1 == Mode::Exclusive));
                 if let Some(h) = held {
                     out.from(o, n, s, true, Because::Holds(o, lock, h.2));
                 }
                 // Whoever is ahead has it next, and may not be able to take it.
                 let queues = match &self.p.source(other.source).program[s.pc].op {
-                    Op::Lock(l, _) => l.lock == lock && self.p.lock(lock).kind != LockKind::Mutex && (sleeps || s.queued),
+                    Op::Lock(l, _) => {
+                        l.lock == lock
+                            && self.p.lock(lock).kind != LockKind::Mutex
+                            && (sleeps || s.queued)
+                    }
                     _ => false,
                 };
                 if queues {
@@ -299,7 +325,8 @@ impl<'a> Machine<'a> {
                     out.from(o, n, s, true, Because::Writes(o, line));
                 }
             }
-            let by_itself = other.kind == Kind::Task && self.p.source(other.source).fires != Fires::Raised;
+            let by_itself =
+                other.kind == Kind::Task && self.p.source(other.source).fires != Fires::Raised;
             if !by_itself {
                 self.not_started(o, out);
             }
@@ -316,9 +343,16 @@ impl<'a> Machine<'a> {
         }
         let common = sa.held.iter().any(|h| {
             self.p.lock(h.0).len.is_none()
-                && sb.held.iter().any(|o| o.0 == h.0 && (h.1 == Mode::Exclusive || o.1 == Mode::Exclusive))
+                && sb
+                    .held
+                    .iter()
+                    .any(|o| o.0 == h.0 && (h.1 == Mode::Exclusive || o.1 == Mode::Exclusive))
         });
-        let counted = |zero: &State, refs: &State| zero.zero.iter().any(|v| refs.refs.get(v).is_some_and(|n| *n > 0));
+        let counted = |zero: &State, refs: &State| {
+            zero.zero
+                .iter()
+                .any(|v| refs.refs.get(v).is_some_and(|n| *n > 0))
+        };
         if common || counted(sa, sb) || counted(sb, sa) {
             return false;
         }
@@ -354,7 +388,8 @@ impl Out<'_, '_> {
         let from = (self.from.walk, &self.from.state, &self.from.members[..]);
         let point = &self.machine.points[to];
         let end = (point.walk, &point.state, &point.members[..]);
-        let between = via.is_none_or(|v| self.machine.together(from, v) && self.machine.together(v, end));
+        let between =
+            via.is_none_or(|v| self.machine.together(from, v) && self.machine.together(v, end));
         if between && self.machine.together(from, end) {
             self.found.entry(to).or_insert(because);
         }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 const MOST: usize = 50_000;
 
 /// A program at a line, and what it has by then.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     /// The line.
     pub pc: Pc,
@@ -99,7 +99,10 @@ pub fn sets(op: &Op) -> &[Set] {
 pub fn other_write(op: &Op) -> Option<&Place> {
     match op {
         Op::Irq(IrqOp::Save(place)) => Some(place),
-        Op::CrossCall { csd: Csd::Object(place), .. } => Some(place),
+        Op::CrossCall {
+            csd: Csd::Object(place),
+            ..
+        } => Some(place),
         _ => None,
     }
 }
@@ -111,7 +114,9 @@ impl Counted {
             .map(VarId)
             .filter(|v| {
                 let var = p.var(*v);
-                var.storage == Storage::Global && var.len.is_none() && var.init.iter().all(|&i| i == 0)
+                var.storage == Storage::Global
+                    && var.len.is_none()
+                    && var.init.iter().all(|&i| i == 0)
             })
             .map(|v| (v, BTreeSet::new()))
             .collect();
@@ -230,7 +235,10 @@ impl State {
     }
 
     fn store(&mut self, place: &Place, value: Option<i64>, (cpu, p): (Option<usize>, &Protocol)) {
-        let index = place.index.as_ref().map_or(Some(0), |i| self.value(i, cpu, p));
+        let index = place
+            .index
+            .as_ref()
+            .map_or(Some(0), |i| self.value(i, cpu, p));
         match (index, value) {
             (None, _) => self.locals.retain(|(v, _), _| *v != place.var),
             (Some(i), None) => {
@@ -282,8 +290,12 @@ impl State {
     /// Facts whose lock is no longer held are forgotten.
     fn forget(&mut self, p: &Protocol, counted: &Counted) {
         let held: BTreeSet<LockId> = self.exclusive(p).collect();
-        self.zero
-            .retain(|v| counted.vars.get(v).is_some_and(|locks| !locks.is_disjoint(&held)));
+        self.zero.retain(|v| {
+            counted
+                .vars
+                .get(v)
+                .is_some_and(|locks| !locks.is_disjoint(&held))
+        });
     }
 }
 
@@ -326,14 +338,22 @@ pub fn walk(p: &Protocol, source: SourceId, cpu: Option<usize>, counted: &Counte
     let mut at = 0;
     while at < walk.states.len() {
         if walk.states.len() > MOST {
-            walk.breaches.push((0, "its program is too large to be walked".into()));
+            walk.breaches
+                .push((0, "its program is too large to be walked".into()));
             walk.next.resize(walk.states.len(), vec![]);
             break;
         }
         let state = walk.states[at].clone();
         let mut breaches = Vec::new();
         let mut next = Vec::new();
-        for state in step(p, it.program.len(), &state, &mut breaches, (source, cpu), counted) {
+        for state in step(
+            p,
+            it.program.len(),
+            &state,
+            &mut breaches,
+            (source, cpu),
+            counted,
+        ) {
             let fresh = walk.states.len();
             let number = *seen.entry(state.clone()).or_insert(fresh);
             if number == fresh {
@@ -404,27 +424,39 @@ fn step(
                 to.queued = true;
                 return vec![to];
             }
-            to.held.push((lock.lock, mode_of(p, lock.lock, *mode), from.pc));
+            to.held
+                .push((lock.lock, mode_of(p, lock.lock, *mode), from.pc));
             to.held.sort();
         }
-        Op::TryLock { lock, mode, otherwise } => {
+        Op::TryLock {
+            lock,
+            mode,
+            otherwise,
+        } => {
             let mut no = to.clone();
             no.pc = *otherwise;
             if !p.lock(lock.lock).kind.sleeps() {
                 to.preempt += 1;
             }
-            to.held.push((lock.lock, mode_of(p, lock.lock, *mode), from.pc));
+            to.held
+                .push((lock.lock, mode_of(p, lock.lock, *mode), from.pc));
             to.held.sort();
             return vec![to, no];
         }
         Op::Unlock(lock, mode) => {
             let mode = mode_of(p, lock.lock, *mode);
-            let found = to.held.iter().rposition(|h| h.0 == lock.lock && h.1 == mode);
+            let found = to
+                .held
+                .iter()
+                .rposition(|h| h.0 == lock.lock && h.1 == mode);
             match found {
                 Some(i) => {
                     to.held.remove(i);
                 }
-                None => breaches.push(format!("`{}` is not held here on every way", p.lock(lock.lock).name)),
+                None => breaches.push(format!(
+                    "`{}` is not held here on every way",
+                    p.lock(lock.lock).name
+                )),
             }
             if !p.lock(lock.lock).kind.sleeps() {
                 to.preempt -= 1;
@@ -488,18 +520,21 @@ fn step(
             Some(i) => {
                 to.masked.remove(i);
             }
-            None => breaches.push(format!("`{}` is enabled and was not disabled here", p.source(*what).name)),
+            None => breaches.push(format!(
+                "`{}` is enabled and was not disabled here",
+                p.source(*what).name
+            )),
         },
         Op::Choose(lines) => {
-            return lines
-                .iter()
-                .map(|&pc| State { pc, ..to.clone() })
-                .collect();
+            return lines.iter().map(|&pc| State { pc, ..to.clone() }).collect();
         }
         Op::Return => {
             let started_on = !matches!(it.kind, Kind::Irq | Kind::Ipi | Kind::Nmi);
             if let Some((lock, ..)) = from.held.first() {
-                breaches.push(format!("`{}` may still be held at its end", p.lock(*lock).name));
+                breaches.push(format!(
+                    "`{}` may still be held at its end",
+                    p.lock(*lock).name
+                ));
             }
             if started_on && !from.irqs {
                 breaches.push("interrupts may be off at its end".into());
@@ -508,7 +543,10 @@ fn step(
                 breaches.push("preempt, bottom-half or RCU counts may not be 0 at its end".into());
             }
             if let Some(what) = from.masked.first() {
-                breaches.push(format!("`{}` may still be disabled at its end", p.source(*what).name));
+                breaches.push(format!(
+                    "`{}` may still be disabled at its end",
+                    p.source(*what).name
+                ));
             }
             return vec![];
         }
@@ -522,7 +560,9 @@ fn step(
         | Op::Yield => {}
     }
     if to.preempt < 0 || to.bh < 0 || to.rcu < 0 {
-        breaches.push("a preempt, bottom-half or RCU count falls below what it was at the start".into());
+        breaches.push(
+            "a preempt, bottom-half or RCU count falls below what it was at the start".into(),
+        );
         return vec![];
     }
     if to.pc >= lines {

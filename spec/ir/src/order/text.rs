@@ -66,7 +66,11 @@ fn node(m: &Machine<'_>, node: &Node) -> String {
 }
 
 /// The links of a cycle of points.
-pub(super) fn links(m: &Machine<'_>, cycle: &[usize], edges: &[BTreeMap<usize, Because>]) -> Vec<Link> {
+pub(super) fn links(
+    m: &Machine<'_>,
+    cycle: &[usize],
+    edges: &[BTreeMap<usize, Because>],
+) -> Vec<Link> {
     let next = cycle.iter().cycle().skip(1);
     cycle
         .iter()
@@ -82,7 +86,11 @@ pub(super) fn links(m: &Machine<'_>, cycle: &[usize], edges: &[BTreeMap<usize, B
                     (text, *w, Some(line(m, *w, *pc)))
                 }
                 Because::Ahead(w, lock) => {
-                    let text = format!("{} is before it in the queue of `{}`", who(m, *w), m.p.lock(*lock).name);
+                    let text = format!(
+                        "{} is before it in the queue of `{}`",
+                        who(m, *w),
+                        m.p.lock(*lock).name
+                    );
                     (text, *w, None)
                 }
                 Because::Runs(w) => (format!("{} itself waits", who(m, *w)), *w, None),
@@ -93,7 +101,10 @@ pub(super) fn links(m: &Machine<'_>, cycle: &[usize], edges: &[BTreeMap<usize, B
                 Because::Busy(w) => (format!("{} has that CPU", who(m, *w)), *w, None),
                 Because::Disabled(w) => (format!("{} has disabled it", who(m, *w)), *w, None),
                 Because::Writes(w, pc) => {
-                    let text = format!("{} has yet to change that, or to start who does", who(m, *w));
+                    let text = format!(
+                        "{} has yet to change that, or to start who does",
+                        who(m, *w)
+                    );
                     (text, *w, Some(line(m, *w, *pc)))
                 }
                 Because::Reads(w) => (format!("{} reads under RCU", who(m, *w)), *w, None),
@@ -104,10 +115,13 @@ pub(super) fn links(m: &Machine<'_>, cycle: &[usize], edges: &[BTreeMap<usize, B
             };
             // Of several things that it waits for, the one that this is about.
             let about = point.nodes.iter().find(|n| match (n, because) {
-                (Node::Lock(l, _), Because::Holds(_, lock, _) | Because::Ahead(_, lock)) => l == lock,
-                (Node::Quiet(_, cpu, _), Because::IrqsOff(w, _) | Because::Busy(w) | Because::Runs(w)) => {
-                    *cpu == m.walks[*w].cpu
+                (Node::Lock(l, _), Because::Holds(_, lock, _) | Because::Ahead(_, lock)) => {
+                    l == lock
                 }
+                (
+                    Node::Quiet(_, cpu, _),
+                    Because::IrqsOff(w, _) | Because::Busy(w) | Because::Runs(w),
+                ) => *cpu == m.walks[*w].cpu,
                 _ => false,
             });
             let about = about.or(point.nodes.first());
@@ -124,7 +138,10 @@ pub(super) fn links(m: &Machine<'_>, cycle: &[usize], edges: &[BTreeMap<usize, B
 /// Are these the same lines, on whatever CPUs?
 pub(super) fn alike(a: &[Link], b: &[Link]) -> bool {
     let key = |l: &[Link]| {
-        let mut lines: Vec<(u32, String)> = l.iter().map(|l| (l.at.line, l.at.statement.clone())).collect();
+        let mut lines: Vec<(u32, String)> = l
+            .iter()
+            .map(|l| (l.at.line, l.at.statement.clone()))
+            .collect();
         lines.sort();
         lines
     };

@@ -56,31 +56,52 @@ pub struct Waits {
 
 /// Lock waits in this mode: what they wait for. `None` if nobody is ever in the way.
 pub fn lock_node(p: &Protocol, lock: LockId, mode: Mode, kind: Kind, queues: bool) -> Option<Node> {
-    let written = p.sources.iter().flat_map(|s| &s.program).any(|line| match &line.op {
-        Op::Lock(l, Mode::Exclusive) => l.lock == lock,
-        Op::TryLock { lock: l, mode: Mode::Exclusive, .. } => l.lock == lock,
-        _ => false,
-    });
+    let written = p
+        .sources
+        .iter()
+        .flat_map(|s| &s.program)
+        .any(|line| match &line.op {
+            Op::Lock(l, Mode::Exclusive) => l.lock == lock,
+            Op::TryLock {
+                lock: l,
+                mode: Mode::Exclusive,
+                ..
+            } => l.lock == lock,
+            _ => false,
+        });
     let node = |mode| Some(Node::Lock(lock, mode));
     match (p.lock(lock).kind, mode) {
         (LockKind::Spin | LockKind::Mutex, _) => node(Mode::Exclusive),
         (_, Mode::Exclusive) => node(Mode::Exclusive),
         (_, Mode::Shared) if !written => None,
         (LockKind::Rw(Fairness::ReaderPref), Mode::Shared) => node(Mode::Shared),
-        (LockKind::Rw(Fairness::Fair), Mode::Shared) if kind >= Kind::Softirq || !queues => node(Mode::Shared),
+        (LockKind::Rw(Fairness::Fair), Mode::Shared) if kind >= Kind::Softirq || !queues => {
+            node(Mode::Shared)
+        }
         // A reader queues behind writers, and they wait for readers.
         _ => node(Mode::Exclusive),
     }
 }
 
 /// The CPUs that a set of CPUs may have in it, as the walks know them. More CPUs than are named count, unless it is one.
-pub fn targets(p: &Protocol, walks: &[Walk], walk: &Walk, state: &State, set: &Expr) -> Vec<Option<usize>> {
+pub fn targets(
+    p: &Protocol,
+    walks: &[Walk],
+    walk: &Walk,
+    state: &State,
+    set: &Expr,
+) -> Vec<Option<usize>> {
     let bits = state.bits(set, walk.cpu, p);
     let cpus: BTreeSet<Option<usize>> = walks.iter().map(|w| w.cpu).collect();
     cpus.into_iter()
         .filter(|cpu| match cpu {
             Some(cpu) => bits >> cpu & 1 == 1,
-            None => bits.count_ones() != 1 || !walks.iter().any(|w| w.cpu == Some(bits.trailing_zeros() as usize)),
+            None => {
+                bits.count_ones() != 1
+                    || !walks
+                        .iter()
+                        .any(|w| w.cpu == Some(bits.trailing_zeros() as usize))
+            }
         })
         .collect()
 }
@@ -107,16 +128,26 @@ fn in_use(p: &Protocol, walks: &[Walk], w: usize, state: &State, csd: &Csd) -> V
         }
         let mine = o == w && walks[w].cpu.is_some();
         for at in &other.states {
-            let Op::CrossCall { to, handler, csd: theirs } = &p.source(other.source).program[at.pc].op else {
+            let Op::CrossCall {
+                to,
+                handler,
+                csd: theirs,
+            } = &p.source(other.source).program[at.pc].op
+            else {
                 continue;
             };
             // Its own last call: was it awaited, in this run and at the end of the run before?
             let left_over = other.states.iter().any(|s| {
-                matches!(p.source(other.source).program[s.pc].op, Op::Return) && s.calls.iter().any(|c| same_data(c, csd))
+                matches!(p.source(other.source).program[s.pc].op, Op::Return)
+                    && s.calls.iter().any(|c| same_data(c, csd))
             });
             let busy = !mine || left_over || state.calls.iter().any(|c| same_data(c, csd));
-            let alone = other.source == walks[w].source && matches!(csd, Csd::PerTarget | Csd::PerCpu);
-            if !same_data(theirs, csd) || !busy || (alone && !left_over && !state.calls.iter().any(|c| same_data(c, csd))) {
+            let alone =
+                other.source == walks[w].source && matches!(csd, Csd::PerTarget | Csd::PerCpu);
+            if !same_data(theirs, csd)
+                || !busy
+                || (alone && !left_over && !state.calls.iter().any(|c| same_data(c, csd)))
+            {
                 continue;
             }
             for cpu in targets(p, walks, other, at, to) {
@@ -166,22 +197,39 @@ impl Waits {
                 if !sleeps && !state.queued {
                     return (vec![], false);
                 }
-                (Vec::from_iter(lock_node(p, lock.lock, *mode, walk.kind, true)), sleeps)
+                (
+                    Vec::from_iter(lock_node(p, lock.lock, *mode, walk.kind, true)),
+                    sleeps,
+                )
             }
             Op::Await { until, sleeps, .. } => {
                 if matches!(until, Expr::Const(c) if *c != 0) {
                     return (vec![], false);
                 }
-                (vec![self.condition(walk.source, state.pc, until.clone())], *sleeps)
+                (
+                    vec![self.condition(walk.source, state.pc, until.clone())],
+                    *sleeps,
+                )
             }
             Op::AwaitAcks { from, handler, .. } => {
                 let to = targets(p, walks, walk, state, from).into_iter();
-                (to.map(|cpu| Node::Quiet(*handler, cpu, true)).collect(), false)
+                (
+                    to.map(|cpu| Node::Quiet(*handler, cpu, true)).collect(),
+                    false,
+                )
             }
             Op::CrossCall { csd, .. } => (in_use(p, walks, w, state, csd), false),
-            Op::Sync { sources, pending, sleeps, .. } => {
+            Op::Sync {
+                sources,
+                pending,
+                sleeps,
+                ..
+            } => {
                 let on = walks.iter().filter(|o| sources.contains(&o.source));
-                (on.map(|o| Node::Quiet(o.source, o.cpu, *pending)).collect(), *sleeps)
+                (
+                    on.map(|o| Node::Quiet(o.source, o.cpu, *pending)).collect(),
+                    *sleeps,
+                )
             }
             Op::SynchronizeRcu => (vec![Node::Readers], true),
             _ => (vec![], false),
@@ -189,7 +237,11 @@ impl Waits {
     }
 
     fn condition(&mut self, source: SourceId, pc: Pc, until: Expr) -> Node {
-        if !self.conditions.iter().any(|c| c.source == source && c.pc == pc) {
+        if !self
+            .conditions
+            .iter()
+            .any(|c| c.source == source && c.pc == pc)
+        {
             self.conditions.push(Awaited { source, pc, until });
         }
         Node::Condition(source, pc)
@@ -214,7 +266,11 @@ impl Waits {
                     opens = true;
                     let out = walk.next[s].iter().find(|n| part.binary_search(n).is_err());
                     let fails = out.is_some_and(|&n| walk.states[n].pc == *otherwise);
-                    let until = if fails { cond.clone().not() } else { cond.clone() };
+                    let until = if fails {
+                        cond.clone().not()
+                    } else {
+                        cond.clone()
+                    };
                     if !shrinks(p, walk, &part, cond) {
                         nodes.push(self.condition(walk.source, state.pc, until));
                     }
@@ -234,14 +290,18 @@ impl Waits {
         let mut state = walk.states[part[0]].clone();
         for &s in &part[1..] {
             let other = &walk.states[s];
-            state.held.retain(|h| other.held.iter().any(|o| o.0 == h.0 && o.1 == h.1));
+            state
+                .held
+                .retain(|h| other.held.iter().any(|o| o.0 == h.0 && o.1 == h.1));
             state.irqs |= other.irqs;
             state.preempt = state.preempt.min(other.preempt);
             state.bh = state.bh.min(other.bh);
             state.rcu = state.rcu.min(other.rcu);
             state.masked.retain(|m| other.masked.contains(m));
             state.zero.retain(|z| other.zero.contains(z));
-            state.refs.retain(|v, n| other.refs.get(v).is_some_and(|m| m == n));
+            state
+                .refs
+                .retain(|v, n| other.refs.get(v).is_some_and(|m| m == n));
         }
         // The line that decides is the one to show.
         if let Some(&s) = part.iter().find(|s| leaves(s)) {
