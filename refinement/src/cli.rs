@@ -11,6 +11,7 @@ pub mod exit_code;
 pub mod explore;
 pub mod export;
 pub mod generated;
+pub mod input;
 pub mod json;
 pub mod list;
 pub mod matrix;

@@ -8,6 +8,7 @@ mod cli {
     mod ci;
     mod explore;
     mod export;
+    mod limits;
     mod list;
     mod matrix;
     mod mutants;
@@ -18,6 +19,7 @@ mod cli {
     mod report;
     mod second_opinion;
     mod second_opinion_tlc;
+    mod signals;
     mod usage;
 }
 

@@ -50,25 +50,7 @@ impl Bounds {
             "a count such as 5M",
         ))
         .transpose()?;
-        let sizes = [
-            ("KiB", 1024.0),
-            ("MiB", 1048576.0),
-            ("GiB", 1073741824.0),
-            ("", 1.0),
-        ];
-        options.max_memory = number(
-            "--max-memory",
-            &self.max_memory,
-            &sizes,
-            "a size such as 4GiB",
-        )?
-        .map(whole(
-            "--max-memory",
-            &self.max_memory,
-            "a size such as 4GiB",
-        ))
-        .transpose()?
-        .or_else(memory::share);
+        options.max_memory = size("--max-memory", &self.max_memory)?.or_else(memory::share);
         let times = [("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
         options.timeout = number(
             "--timeout",
@@ -90,6 +72,21 @@ fn threads(text: &str) -> Result<NonZeroUsize, String> {
         .ok_or_else(|| format!("a number from 1 to {MOST_THREADS}"))
 }
 
+/// Reads a size in bytes with one of the suffixes KiB, MiB, GiB.
+pub fn size(flag: &'static str, text: &Option<String>) -> Result<Option<u64>, CliError> {
+    let sizes = [
+        ("KiB", 1024.0),
+        ("MiB", 1048576.0),
+        ("GiB", 1073741824.0),
+        ("", 1.0),
+    ];
+    let wanted = "a size such as 4GiB";
+    let bytes = number(flag, text, &sizes, wanted)?;
+    // 1.5GiB is as good as 1536MiB.
+    let bytes = bytes.map(|n| if n >= 1.0 { n.floor() } else { n });
+    bytes.map(whole(flag, text, wanted)).transpose()
+}
+
 /// A number of things: there is no half a state, and nothing stops at none.
 fn whole<'a>(
     flag: &'static str,
@@ -97,8 +94,7 @@ fn whole<'a>(
     wanted: &'static str,
 ) -> impl Fn(f64) -> Result<u64, CliError> + 'a {
     move |n| match n >= 1.0 {
-        // 1.5GiB is as good as 1536MiB.
-        true if n.fract() == 0.0 || flag == "--max-memory" => Ok(n as u64),
+        true if n.fract() == 0.0 => Ok(n as u64),
         _ => Err(CliError::Number {
             flag,
             text: text.clone().unwrap_or_default(),

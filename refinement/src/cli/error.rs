@@ -94,6 +94,14 @@ pub enum CliError {
         /// Where and what is wrong.
         error: shootdown_trace::ftrace::ReadError,
     },
+    /// An input of which too little was read to say anything.
+    #[error("{source_name}: {why}, before there was anything to judge")]
+    Unread {
+        /// Where it came from.
+        source_name: String,
+        /// Why it was not read on.
+        why: String,
+    },
     /// A matrix that cannot be taken for this binary's.
     #[error("{name}: {reason}\n  `shootdown matrix --json FILE` writes one")]
     MatrixJson {
@@ -175,7 +183,7 @@ impl CliError {
             CliError::Signal(_) | CliError::Json(_) => ExitCode::Internal,
             CliError::Spin(error) => error.exit_code(),
             CliError::Tlc(error) => error.exit_code(),
-            CliError::CutOff { .. } => ExitCode::Incomplete,
+            CliError::CutOff { .. } | CliError::Unread { .. } => ExitCode::Incomplete,
             CliError::Evidence(_) => ExitCode::Internal,
             CliError::StressRun(StressError::Thread(_)) => ExitCode::Internal,
             _ => ExitCode::Usage,

@@ -93,6 +93,17 @@ impl ProgressLine {
         })
     }
 
+    /// How far a file was read.
+    pub fn read(&self, bytes: u64, elapsed: Duration) {
+        if elapsed > Duration::from_secs(1) && self.bar.is_hidden() && shows_progress() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        let rate = bytes as f64 / elapsed.as_secs_f64().max(1e-9);
+        let (bytes, rate) = (HumanBytes(bytes), HumanBytes(rate as u64));
+        self.bar.set_message(format!("{bytes} read ({rate}/s)"));
+        self.bar.tick();
+    }
+
     /// Takes the line away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();

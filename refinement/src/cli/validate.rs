@@ -5,9 +5,11 @@ mod ftrace;
 mod cases;
 
 use super::Format;
+use super::bounds;
 use super::ci::CiArgs;
 use super::error::CliError;
 use super::exit_code::ExitCode;
+use super::input::{Input, Watch};
 use super::output;
 use clap::ValueHint;
 use serde::Serialize;
@@ -15,9 +17,7 @@ use shootdown_refinement::validate::order::{Predicted, Told, What};
 use shootdown_refinement::validate::rejection::{Reason, Rejection, Shown};
 use shootdown_refinement::validate::{Counts, Options, Report, Verdict, validate};
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const EXIT_CODES: &str = "\
@@ -25,14 +25,15 @@ Exit codes:
   0  accepted: there is an order of the events in which the protocol follows every one
   1  rejected: there is none; or, with --order, a deadlock is predicted
   2  usage, or not a trace: file, line, column and reason are printed
-  3  incomplete: the trace was cut off, or a bound was hit; what is known is printed
+  3  incomplete: the trace or its reading was cut off, or a bound was hit; what is known is printed
   4  internal error
 
 With --ftrace:
   0  nothing against the chosen rules in what was recorded
   1  one of them is violated: a hang, a wait, a possible deadlock, a lock held across a flush
   2  usage, or no ftrace
-  3  nothing found, but the record has gaps, is cut off or has lines that could not be read
+  3  nothing found, but the record has gaps, is cut off, was not read to its end or has lines that
+     could not be read
 
 docs/validate.md has what acceptance establishes and what not, docs/ftrace.md how to record and read an ftrace.";
 
@@ -60,6 +61,14 @@ pub struct Args {
     /// Keep at most so many candidates
     #[arg(long, value_name = "N", default_value_t = Options::default().candidates)]
     candidates: usize,
+    /// Read at most so much text (suffixes KiB, MiB, GiB)
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "64GiB",
+        allow_negative_numbers = true
+    )]
+    max_input: String,
     #[command(flatten)]
     ci: CiArgs,
     /// Text for people or JSON for programs
@@ -69,8 +78,10 @@ pub struct Args {
 
 /// Validates.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    args.ci.try_out()?;
+    let most = bounds::size("--max-input", &Some(args.max_input.clone()))?.unwrap_or(u64::MAX);
     let Some(file) = &args.file else {
-        return ftrace::run(&args.ftrace, &args.rule, &args.ci, args.format);
+        return ftrace::run(&args.ftrace, &args.rule, most, &args.ci, args.format);
     };
     let options = Options {
         read_ahead: args.read_ahead.max(1),
@@ -78,12 +89,30 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         order: args.order,
         ..Options::default()
     };
-    let (name, input) = open(file)?;
+    let cancel = output::cancel_on_signals()?;
+    let mut input = Input::open(file, Watch::new(cancel, "validating", most))?;
+    let name = input.name.clone();
     let started = Instant::now();
-    let report = validate(input, &options).map_err(|error| CliError::Trace {
-        source_name: name.clone(),
-        error,
-    })?;
+    let result = validate(&mut input, &options);
+    let why = input.why().map(str::to_string);
+    drop(input);
+    let mut report = match (result, &why) {
+        (Ok(report), _) => report,
+        // Not even a first line: that is no trace, but none that anybody has seen the end of.
+        (Err(_), Some(why)) => {
+            return Err(CliError::Unread {
+                source_name: name,
+                why: why.clone(),
+            });
+        }
+        (Err(error), None) => {
+            let source_name = name;
+            return Err(CliError::Trace { source_name, error });
+        }
+    };
+    if let (Some(why), Verdict::Incomplete) = (why, report.verdict) {
+        report.incomplete = Some(why);
+    }
     let elapsed = started.elapsed();
     match args.format {
         Format::Json => output::print_json(&Json::new(&report, elapsed))?,
@@ -100,22 +129,6 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         Verdict::Accepted => ExitCode::AsPromised,
         Verdict::Incomplete => ExitCode::Incomplete,
     })
-}
-
-fn open(path: &Path) -> Result<(String, Box<dyn BufRead>), CliError> {
-    if path == Path::new("-") {
-        return Ok(("stdin".to_string(), Box::new(io::stdin().lock())));
-    }
-    let refused = |error| CliError::File {
-        path: path.to_path_buf(),
-        error,
-    };
-    let file = File::open(path).map_err(refused)?;
-    if file.metadata().map_err(refused)?.is_dir() {
-        return Err(refused(io::Error::from(io::ErrorKind::IsADirectory)));
-    }
-    let input = BufReader::with_capacity(1 << 18, file);
-    Ok((path.display().to_string(), Box::new(input)))
 }
 
 #[derive(Serialize)]

@@ -36,7 +36,9 @@ pub mod watch;
 use line::{Malformed, Parsed};
 use reader::{Reader, Whole};
 use report::{Counts, Report};
+use std::cell::Cell;
 use std::io::{self, BufRead};
+use std::rc::Rc;
 use thiserror::Error;
 use watch::Watch;
 
@@ -70,9 +72,33 @@ pub fn recorded_hang() -> hang::Hang {
 /// # Errors
 /// If there is no event of ftrace's in it; everything else is in the report.
 pub fn read(input: impl BufRead) -> Result<Report, ReadError> {
+    read_while(input, |_| Ok(()))
+}
+
+/// Text in which there is no event is taken for no trace after so many bytes: a device never ends.
+const NO_EVENT_SO_FAR: u64 = 1 << 30;
+
+/// Reads a trace as long as `go_on` agrees. It is asked now and then, with the bytes of text that were read; its error
+/// ends the reading as one of the input's would: what was read is in the report, which is incomplete.
+///
+/// # Errors
+/// If there is no event of ftrace's in what was read.
+pub fn read_while<'a>(
+    input: impl BufRead + 'a,
+    mut go_on: impl FnMut(u64) -> io::Result<()> + 'a,
+) -> Result<Report, ReadError> {
     let mut reading = Reading::default();
-    let mut reader = Reader::new(input).map_err(|error| reading.refuse(&error))?;
+    let any_event = Rc::new(Cell::new(false));
+    let any = any_event.clone();
+    let within_bounds = move |bytes| {
+        if bytes > NO_EVENT_SO_FAR && !any.get() {
+            return Err(io::Error::other("no event of ftrace's in the first GiB"));
+        }
+        go_on(bytes)
+    };
+    let mut reader = Reader::new(input, within_bounds).map_err(|error| reading.refuse(&error))?;
     let failed = loop {
+        any_event.set(reading.counts.events > 0);
         match reader.line() {
             Ok(Some((bytes, whole))) => reading.line(bytes, whole),
             Ok(None) => break None,
@@ -114,6 +140,16 @@ enum Dump {
     Inside,
     /// Behind the second.
     Behind,
+}
+
+/// An event with something before it that is no text: the line is damaged, and no other text.
+fn hidden_event(bytes: &[u8]) -> Option<Malformed> {
+    let binary = |b: &u8| *b < b' ' && !matches!(b, b'\t' | b'\r' | 0x1b);
+    let at = bytes.iter().rposition(binary)?;
+    matches!(line::parse(&bytes[at + 1..]), Parsed::Event(_)).then_some(Malformed {
+        column: at + 1,
+        reason: "an event with bytes before it that are no text",
+    })
 }
 
 impl Reading {
@@ -158,7 +194,10 @@ impl Reading {
                 self.counts.comments += 1;
                 self.counts.entries = Some((buffer, written));
             }
-            Parsed::Text => self.text(number, bytes, whole),
+            Parsed::Text => match hidden_event(bytes) {
+                Some(malformed) => self.malformed(malformed),
+                None => self.text(number, bytes, whole),
+            },
         }
     }
 

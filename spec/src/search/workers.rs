@@ -66,3 +66,16 @@ impl Workers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_threads_are_started_than_are_of_use() {
+        let threads = |asked| Workers::new(NonZeroUsize::new(asked).unwrap()).threads;
+        assert_eq!((threads(1), threads(2)), (1, 2));
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        assert_eq!(threads(1024), SHARDS.min(4 * cores));
+    }
+}

@@ -1,10 +1,11 @@
 //! `validate --ftrace`: the text of a kernel's ftrace.
 
-use super::{open, peak_memory};
+use super::peak_memory;
 use crate::cli::Format;
 use crate::cli::ci::CiArgs;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
+use crate::cli::input::{Input, Watch};
 use crate::cli::output;
 use clap::ValueEnum;
 use serde::Serialize;
@@ -12,7 +13,9 @@ use shootdown_refinement::ci::trace::findings;
 use shootdown_refinement::ci::{self, Case, Outcome};
 use shootdown_trace::ftrace::report::{Report, Rule as Judged, Verdict};
 use shootdown_trace::ftrace::{self, text};
+use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// What decides the exit code; everything is reported.
@@ -61,20 +64,47 @@ struct Trace<'a> {
 pub fn run(
     files: &[PathBuf],
     rules: &[Rule],
+    most: u64,
     to: &CiArgs,
     format: Format,
 ) -> Result<ExitCode, CliError> {
     let mut rules: Vec<Judged> = rules.iter().map(|rule| (*rule).into()).collect();
     rules.sort_unstable();
     rules.dedup();
+    let cancel = output::cancel_on_signals()?;
     let started = Instant::now();
     let mut reports = Vec::new();
     for file in files {
-        let (name, input) = open(file)?;
-        let report = ftrace::read(input).map_err(|error| CliError::Ftrace {
-            source_name: name.clone(),
-            error,
-        })?;
+        if cancel.load(Ordering::Relaxed) {
+            break;
+        }
+        // What comes in is only stopped; what is unpacked is counted.
+        let input = Input::open(file, Watch::new(cancel.clone(), "reading", u64::MAX))?;
+        let name = input.name.clone();
+        let mut watch = Watch::new(cancel.clone(), "reading", most);
+        let go_on = |bytes| match watch.stop(bytes) {
+            None => Ok(()),
+            Some(why) => Err(io::Error::other(why)),
+        };
+        let result = ftrace::read_while(input, go_on);
+        // A wait for the input ends as the input's end.
+        let why = watch.stop(0).map(str::to_string);
+        let mut report = match (result, &why) {
+            (Ok(report), _) => report,
+            (Err(_), Some(why)) => {
+                let (source_name, why) = (name, why.clone());
+                return Err(CliError::Unread { source_name, why });
+            }
+            (Err(error), None) => {
+                let source_name = name;
+                return Err(CliError::Ftrace { source_name, error });
+            }
+        };
+        if let Some(why) = why
+            && !report.incomplete.iter().any(|reason| reason.contains(&why))
+        {
+            report.incomplete.push(why);
+        }
         if format == Format::Text {
             let gap = if reports.is_empty() { "" } else { "\n" };
             let report = text::report(&report, &rules, output::width());
@@ -92,8 +122,17 @@ pub fn run(
         .iter()
         .map(|(_, report)| report.verdict(&rules))
         .collect();
+    let not_read = files.len() - reports.len();
+    if not_read > 0 {
+        output::complain!(
+            "error: {} not read",
+            output::plural(not_read as u64, "file")
+        );
+    }
     Ok(if verdicts.contains(&Verdict::Violated) {
         ExitCode::NotAsExpected
+    } else if not_read > 0 {
+        ExitCode::Incomplete
     } else if verdicts.contains(&Verdict::Incomplete) {
         ExitCode::Incomplete
     } else {

@@ -6,6 +6,9 @@ use std::io::{self, BufRead, BufReader};
 /// The longest line that is read, in bytes; the rest of a longer one is skipped.
 pub const LONGEST_LINE: usize = 64 << 10;
 
+/// After so many bytes somebody is asked whether to go on.
+const NOW_AND_THEN: u64 = 1 << 16;
+
 /// How a line came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whole {
@@ -21,16 +24,22 @@ pub enum Whole {
 pub struct Reader<'a> {
     input: Box<dyn BufRead + 'a>,
     buffer: Vec<u8>,
+    /// Asked now and then, with the bytes of text so far.
+    go_on: Box<dyn FnMut(u64) -> io::Result<()> + 'a>,
+    bytes: u64,
     /// The input is compressed.
     pub gzip: bool,
 }
 
 impl<'a> Reader<'a> {
-    /// Looks at the first bytes.
+    /// Looks at the first bytes. `go_on` is asked now and then, with the bytes of text so far; its error is the input's.
     ///
     /// # Errors
     /// If there are none to be had.
-    pub fn new(mut input: impl BufRead + 'a) -> io::Result<Self> {
+    pub fn new(
+        mut input: impl BufRead + 'a,
+        go_on: impl FnMut(u64) -> io::Result<()> + 'a,
+    ) -> io::Result<Self> {
         let gzip = filled(&mut input)?.starts_with(&[0x1f, 0x8b]);
         let input: Box<dyn BufRead + 'a> = if gzip {
             Box::new(BufReader::with_capacity(
@@ -43,6 +52,8 @@ impl<'a> Reader<'a> {
         Ok(Self {
             input,
             buffer: Vec::new(),
+            go_on: Box::new(go_on),
+            bytes: 0,
             gzip,
         })
     }
@@ -66,7 +77,13 @@ impl<'a> Reader<'a> {
             let room = LONGEST_LINE - self.buffer.len();
             too_long |= taken > room;
             self.buffer.extend_from_slice(&chunk[..taken.min(room)]);
-            self.input.consume(taken + usize::from(newline.is_some()));
+            let consumed = taken + usize::from(newline.is_some());
+            self.input.consume(consumed);
+            let before = self.bytes / NOW_AND_THEN;
+            self.bytes += consumed as u64;
+            if self.bytes / NOW_AND_THEN > before {
+                (self.go_on)(self.bytes)?;
+            }
             if newline.is_some() {
                 let whole = if too_long { Whole::TooLong } else { Whole::Yes };
                 return Ok(Some((&self.buffer[..], whole)));
