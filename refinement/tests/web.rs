@@ -5,6 +5,7 @@ mod web {
     mod export;
     mod garbage;
     mod hour;
+    mod lockout;
     mod page;
     mod random;
     mod run;
