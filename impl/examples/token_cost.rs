@@ -1,4 +1,4 @@
-//! The same path twice: with tokens and guards, and written by hand against the bare door. `tests/zero_cost.rs`
+//! The same path twice: with tokens and sections, and written by hand against the bare door. `tests/zero_cost.rs`
 //! compares the machine code of the two functions; running this does nothing of interest.
 
 use std::hint::black_box;
@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 
 use shootdown_impl::cpu::{Cpu, Task};
-use shootdown_impl::design::Tracked;
+use shootdown_impl::design::{IrqSave, Tracked};
 use shootdown_impl::env::Environment;
 use shootdown_impl::event::Event;
 use shootdown_impl::id::{CpuId, MmId};
@@ -118,17 +118,13 @@ fn flush(cpu: &mut Cpu<'_, Bare, Task>, mm: MmId) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn with_tokens(m: &Bare, mm: u8) {
-    let mut cpu = Cpu::boot(m);
     let mm = MmId(mm & 7);
-    let flush_owed = {
-        let mut ptl = cpu.pte_lock::<shootdown_impl::design::IrqSave>(mm);
-        let young = ptl.test_and_clear_young();
-        ptl.unlock();
-        young
-    };
-    if flush_owed {
-        flush(&mut cpu, mm);
-    }
+    Cpu::boot(m, |cpu| {
+        let flush_owed = cpu.with_pte_lock::<IrqSave, _>(mm, |pte, _| pte.test_and_clear_young());
+        if flush_owed {
+            flush(cpu, mm);
+        }
+    });
 }
 
 /// The same, with nothing but the door.
@@ -158,7 +154,7 @@ pub extern "C" fn by_hand(m: &Bare, mm: u8) {
     m.ticket_release(lock);
     m.local_irq_restore(flags);
     if young {
-        flush(&mut Cpu::boot(m), mm);
+        Cpu::boot(m, |cpu| flush(cpu, mm));
     }
 }
 
@@ -170,5 +166,7 @@ fn main() {
     });
     with_tokens(black_box(&machine), black_box(0));
     by_hand(black_box(&machine), black_box(0));
-    page_referenced_one::<Tracked, _>(&mut Cpu::boot(&*machine), MmId(0));
+    Cpu::boot(&*machine, |cpu| {
+        page_referenced_one::<Tracked, _>(cpu, MmId(0))
+    });
 }

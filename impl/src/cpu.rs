@@ -1,8 +1,9 @@
 //! Context as a value: the CPU is a token, and what it may do depends on the token's type.
 //!
-//! Whoever starts a CPU gets one [`Cpu`] in the context [`Task`]: interrupts on, nothing held. Turning interrupts
-//! off, entering an interrupt and taking a lock borrow it mutably and hand out a narrower one, so while a guard lives
-//! the wider token cannot be used, and the narrower one cannot do what its context forbids:
+//! Whoever starts a CPU lends kernel code one [`Cpu`] in the context [`Task`]: interrupts on, nothing held. Turning
+//! interrupts off, taking a lock and entering an interrupt are sections: each lends a narrower token to a closure and
+//! is over when the closure is. So a section cannot be left open (there is no guard to forget), the wider token cannot
+//! be used inside it (it is borrowed), and the narrower one cannot do what its context forbids:
 //!
 //! | needs | bound | so this does not compile |
 //! |---|---|---|
@@ -11,20 +12,60 @@
 //! | taking a page-table lock | [`MayTakePageTableLock`] | inside another one |
 //! | writing a kernel entry | [`HoldsPgdLock`] | without `pgd_lock` |
 //!
-//! A token is one reference to the machine, which code without tokens needs as well; the context is a zero-sized
-//! type. `tests/zero_cost.rs` compares the machine code.
+//! A token is lent by reference and carries the lifetime of its entry, which fits no other entry: it cannot be kept,
+//! nor swapped for another CPU's. It is neither `Send` nor `Sync`, and what runs in a section must be
+//! [`CarriesNoCpu`]: it cannot bring a second token along, nor the machine.
+//!
+//! A token is one reference to the machine, which code without tokens needs as well; the rest is zero-sized.
+//! `tests/zero_cost.rs` compares the machine code.
 
 use core::marker::PhantomData;
 
+use crate::door::{Door, Keyholder};
 use crate::irq::{IrqState, IrqsOn};
 use crate::machine::Machine;
 
-/// A CPU in a context. Neither `Copy` nor `Clone`: there is one per context, and a narrower one borrows a wider.
-pub struct Cpu<'c, M, C> {
-    machine: &'c M,
-    borrow: PhantomData<&'c mut ()>,
+/// A CPU in a context, lent to kernel code from one entry on: `'id` is that entry's brand, and invariant. Neither
+/// `Copy` nor `Clone`: there is one per context, and a narrower one borrows a wider.
+pub struct Cpu<'id, M, C> {
+    door: Door<'id, M>,
+    brand: Brand<'id>,
     context: PhantomData<fn() -> C>,
+    stays: PhantomData<*const TokenStaysOnItsCpu>,
 }
+
+/// What runs in a section may bring anything along but a token, an entry, a list or the machine: whatever is `Send`.
+#[diagnostic::on_unimplemented(
+    message = "a section cannot bring a CPU's token along, nor what another section lent, nor the machine",
+    label = "this captures one",
+    note = "use the token that the section lends: it is this CPU, as it is inside"
+)]
+pub trait CarriesNoCpu {}
+#[diagnostic::do_not_recommend]
+impl<T: Send> CarriesNoCpu for T {}
+
+/// A lifetime that fits no other.
+pub(crate) type Brand<'id> = PhantomData<fn(&'id ()) -> &'id ()>;
+
+/// Named in the compiler's errors: why a token is not `Send`.
+pub struct TokenStaysOnItsCpu;
+
+/// Opens the door where a machine starts to run kernel code.
+pub(crate) struct Key(());
+
+/// The traits of context and policy are closed: what the types promise rests on what their members mean.
+pub(crate) mod sealed {
+    /// Implemented in this crate alone.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` is not one of the contexts and policies of this crate, and there can be no others",
+        label = "this trait is sealed",
+        note = "the rule about awaiting acknowledgements is proved from what the types say about locks and interrupts: an \
+                implementation that says one thing and does another would break it. Combine the ones there are: \
+                `design::Combined`"
+    )]
+    pub trait Sealed {}
+}
+use sealed::Sealed;
 
 /// A context: in which state interrupts are, and what is held.
 pub struct Cx<I, H>(PhantomData<fn() -> (I, H)>);
@@ -33,20 +74,21 @@ pub struct Cx<I, H>(PhantomData<fn() -> (I, H)>);
 pub type Task = Cx<IrqsOn, NoLock>;
 
 /// The parts of a context.
-pub trait Context {
+pub trait Context: Sealed {
     /// Interrupts on, off, or inside one.
     type Irq: IrqState;
     /// The locks held, innermost outermost.
     type Held: Held;
 }
 
+impl<I: IrqState, H: Held> Sealed for Cx<I, H> {}
 impl<I: IrqState, H: Held> Context for Cx<I, H> {
     type Irq = I;
     type Held = H;
 }
 
 /// Which locks are held.
-pub trait Held {}
+pub trait Held: Sealed {}
 
 /// No spinlock is held.
 pub struct NoLock;
@@ -55,6 +97,9 @@ pub struct Pgd<H>(PhantomData<fn() -> H>);
 /// A page-table lock (`page_table_lock` or a pte page's) is held, inside what `H` says.
 pub struct Ptl<H>(PhantomData<fn() -> H>);
 
+impl Sealed for NoLock {}
+impl<H: Held> Sealed for Pgd<H> {}
+impl<H: Held> Sealed for Ptl<H> {}
 impl Held for NoLock {}
 impl<H: Held> Held for Pgd<H> {}
 impl<H: Held> Held for Ptl<H> {}
@@ -63,8 +108,8 @@ impl<H: Held> Held for Ptl<H> {}
 #[diagnostic::on_unimplemented(
     message = "IPI acknowledgements cannot be awaited in the context `{Self}`",
     label = "this CPU holds a lock, or has interrupts off, or is in an interrupt",
-    note = "another CPU may be spinning for that lock with interrupts off, and then never acknowledges: drop the guard first, \
-            flush after the unlock"
+    note = "another CPU may be spinning for that lock with interrupts off, and then never acknowledges: leave the section \
+            first, flush after the unlock"
 )]
 pub trait MayAwaitAcks: Context {}
 impl MayAwaitAcks for Cx<IrqsOn, NoLock> {}
@@ -97,38 +142,55 @@ pub trait HoldsPgdLock: Context {}
 impl<I: IrqState, H: Held> HoldsPgdLock for Cx<I, Pgd<H>> {}
 impl<I: IrqState, H: Held> HoldsPgdLock for Cx<I, Ptl<Pgd<H>>> {}
 
-impl<'c, M: Machine> Cpu<'c, M, Task> {
-    /// The whole CPU. Called once per CPU, by what starts it, with interrupts on and no lock held; everything the
-    /// types promise rests on that.
-    pub fn boot(machine: &'c M) -> Self {
-        Self::forge(machine)
+impl<M: Machine> Cpu<'_, M, Task> {
+    /// Lends the whole CPU to `body`. Called on that CPU by what runs it, between operations: interrupts on, no lock
+    /// held, no other token of this CPU in use; everything the types promise rests on that.
+    ///
+    /// For machines and for code that stands between a machine and the kernel ([`crate::operation::Code`]). Kernel
+    /// code has no machine to call it with.
+    pub fn boot<R>(
+        machine: &M,
+        body: impl for<'id> FnOnce(&mut Cpu<'id, M, Task>) -> R + CarriesNoCpu,
+    ) -> R {
+        body(&mut Cpu::begin(machine, Key(())))
     }
 }
 
-impl<'c, M, C> Cpu<'c, M, C> {
-    /// A token out of nothing: for the places where a context begins, each of which says why it may.
-    pub(crate) fn forge(machine: &'c M) -> Self {
+impl<'id, M, C> Cpu<'id, M, C> {
+    /// The token of a context that begins here; whoever holds a key says why it may.
+    pub(crate) fn begin<K: Keyholder>(machine: &'id M, key: K) -> Self {
         Self {
-            machine,
-            borrow: PhantomData,
+            door: Door::new(machine, key),
+            brand: PhantomData,
             context: PhantomData,
+            stays: PhantomData,
         }
     }
 
     /// The door.
-    pub(crate) fn m(&self) -> &'c M {
-        self.machine
+    pub(crate) fn m(&self) -> Door<'id, M> {
+        self.door
     }
 
-    /// The token of a context that borrows this one.
-    pub(crate) fn narrow<D>(&mut self) -> Cpu<'_, M, D> {
-        Cpu::forge(self.machine)
+    /// The same whole CPU under the brand of an entry of its own: a system call.
+    pub(crate) fn reenter(&mut self) -> Cpu<'_, M, C> {
+        Cpu::begin(self.door.machine(Key(())), Key(()))
+    }
+
+    /// The token of a context inside this one. Used only while this one is borrowed.
+    pub(crate) fn inside<D, K: Keyholder>(&mut self, _: K) -> Cpu<'id, M, D> {
+        Cpu {
+            door: self.door,
+            brand: PhantomData,
+            context: PhantomData,
+            stays: PhantomData,
+        }
     }
 }
 
 impl<M: Machine, C> Cpu<'_, M, C> {
     /// `smp_processor_id()`.
     pub fn id(&self) -> crate::id::CpuId {
-        self.machine.this_cpu()
+        self.door.this_cpu()
     }
 }

@@ -1,6 +1,6 @@
 //! The design axes: the one place where the kernels that were, were proposed, and ours differ.
 //!
-//! Each axis is a trait with one type per value, so a design is a type and the rules of [`crate::cpu`] can depend on
+//! Each axis is a sealed trait with one type per value, so a design is a type and the rules of [`crate::cpu`] can depend on
 //! it; nothing is decided at run time. [`Axes`] is the same choice as a value, for command lines and traces, and
 //! [`with_design`] turns a value into a type.
 //!
@@ -17,6 +17,7 @@
 
 use core::marker::PhantomData;
 
+use crate::cpu::sealed::Sealed;
 use crate::event::{Event, Lock};
 use crate::flush::{AfterUnlock, Counter, Moment, NoCounter, PendingCounter, UnderLock};
 use crate::irq::{IrqState, local_irq_restore, local_irq_save};
@@ -24,7 +25,7 @@ use crate::machine::{IrqFlags, Machine};
 use crate::spinlock::{spin_lock, spin_unlock};
 
 /// A design: a choice on every axis. Default is [`Tracked`].
-pub trait Design: 'static {
+pub trait Design: Sealed + 'static {
     /// How `pgd_lock` is taken.
     type PgdLock: PgdLocking;
     /// Whether the walk of `pgd_list` takes each mm's `page_table_lock` (617d34d9e5d8).
@@ -38,7 +39,7 @@ pub trait Design: 'static {
 }
 
 /// How a spinlock is taken.
-pub trait Spinning: 'static {
+pub trait Spinning: Sealed + 'static {
     /// The interrupt state while it is held.
     type Inside<I: IrqState>: IrqState;
     /// What unlocking needs to know.
@@ -54,6 +55,8 @@ pub struct Plain;
 /// `spin_lock_irqsave`.
 pub struct IrqSave;
 
+impl Sealed for Plain {}
+impl Sealed for IrqSave {}
 impl Spinning for Plain {
     type Inside<I: IrqState> = I;
     type Flags = ();
@@ -73,7 +76,7 @@ impl Spinning for IrqSave {
 }
 
 /// How `pgd_lock` is taken, by those who walk the list and by those who change it.
-pub trait PgdLocking: 'static {
+pub trait PgdLocking: Sealed + 'static {
     /// The interrupt state while it is held.
     type Inside<I: IrqState>: IrqState;
     /// What unlocking needs to know.
@@ -93,6 +96,8 @@ pub struct PgdSpin<S>(PhantomData<S>);
 /// `pgd_lock` as an rwlock: walkers read, alloc and free write, interrupts left alone.
 pub struct PgdRw;
 
+impl<S: Spinning> Sealed for PgdSpin<S> {}
+impl Sealed for PgdRw {}
 impl<S: Spinning> PgdLocking for PgdSpin<S> {
     type Inside<I: IrqState> = S::Inside<I>;
     type Flags = S::Flags;
@@ -143,7 +148,7 @@ impl PgdLocking for PgdRw {
 }
 
 /// When the flush that a change of an entry calls for happens, by kind of change, and whether it is counted.
-pub trait FlushPolicy: 'static {
+pub trait FlushPolicy: Sealed + 'static {
     /// After clearing ACCESSED (`page_referenced_one`).
     type Young: Moment;
     /// After removing or splitting an entry (`try_to_unmap_one`, `split_huge_page`).
@@ -161,6 +166,10 @@ pub struct FlushAfterUnlock;
 /// Every flush after the unlock, announced by a per-mm counter.
 pub struct AfterUnlockTracked;
 
+impl Sealed for FlushUnderLock {}
+impl Sealed for YoungAfterUnlock {}
+impl Sealed for FlushAfterUnlock {}
+impl Sealed for AfterUnlockTracked {}
 impl FlushPolicy for FlushUnderLock {
     type Young = UnderLock;
     type Unmap = UnderLock;
@@ -185,6 +194,7 @@ impl FlushPolicy for AfterUnlockTracked {
 /// Any combination of the axes.
 pub struct Combined<P, const WALK_TAKES_PTL: bool, T, F>(PhantomData<(P, T, F)>);
 
+impl<P, const W: bool, T, F> Sealed for Combined<P, W, T, F> {}
 impl<P: PgdAxis, const W: bool, T: PtlAxisType, F: FlushAxisType> Design for Combined<P, W, T, F> {
     type PgdLock = P;
     const WALK_TAKES_PTL: bool = W;

@@ -87,7 +87,9 @@ fn unlist_after_free<M: Machine>(axes: crate::design::Axes, machine: &M, mm: MmI
             let Self(m, mm) = self;
             m.store(m.kernel().word(Loc::Life(mm)), Life::Freed as u64);
             m.observe(Event::MmFreed { mm });
-            Cpu::boot(m).pgd_lock_to_change::<D::PgdLock>().list_del(mm);
+            Cpu::boot(m, |cpu| {
+                cpu.with_pgd_lock_to_change::<D::PgdLock, _>(|pgd_list, _| pgd_list.list_del(mm));
+            });
         }
     }
     with_design(axes, Wrong(machine, mm));

@@ -1,30 +1,35 @@
 //! When the flush that a changed entry calls for happens: before the unlock or after it, counted or not.
 //!
-//! This is the one file with an escape hatch. Kernels before ours awaited IPI acknowledgements with a page-table lock
-//! held; [`BreaksTheRule::pretend_nothing_is_held`] is how their designs get past the types. It exists only for the
-//! type [`UnderLock`], so a design whose moments are all [`AfterUnlock`] cannot reach it: `tests/compile_fail` shows
-//! the error, and the simulated machine counts what happens in fact.
+//! A change gives back what it leaves [`Owed`], and only [`Owed::settle`], with the whole CPU, takes that away: it
+//! flushes, and drops the count that the change has raised. Neither can be had without the other.
 
-use crate::cpu::{Context, Cpu, Task};
-use crate::design::{Design, FlushPolicy, Spinning};
+pub(crate) mod under_lock;
+
+use core::marker::PhantomData;
+
+use crate::cpu::sealed::Sealed;
+use crate::cpu::{Brand, Cpu, Task};
+use crate::design::{Design, FlushPolicy};
+use crate::door::Door;
 use crate::id::MmId;
 use crate::machine::Machine;
-use crate::mm::{Covers, PtlGuard, drop_pending};
+use crate::mm::{Covers, LockedEntry, drop_pending, raise_pending, read_pending};
 use crate::path::flush_tlb::{flush_tlb_mm, flush_tlb_page};
 use crate::tlb::Scope;
 
-/// A flush that a change calls for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub use under_lock::UnderLock;
+
+/// A flush that a change calls for. Only this crate makes one.
 pub struct Flush {
     /// Whose entry changed.
-    pub mm: MmId,
+    mm: MmId,
     /// Which translations may be stale.
-    pub scope: Scope,
+    scope: Scope,
 }
 
 impl Flush {
     /// `flush_tlb_page` or `flush_tlb_mm`.
-    pub(crate) fn run<M: Machine>(self, cpu: &mut Cpu<'_, M, Task>) {
+    fn run<M: Machine>(&self, cpu: &mut Cpu<'_, M, Task>) {
         match self.scope {
             Scope::Page => flush_tlb_page(cpu, self.mm),
             Scope::All => flush_tlb_mm(cpu, self.mm),
@@ -33,70 +38,37 @@ impl Flush {
 }
 
 /// When a flush happens, relative to the unlock of the lock under which the entry was changed.
-pub trait Moment: 'static {
+pub trait Moment: Sealed + 'static {
     /// Whether the lock has to be dropped and taken again for it.
     const AFTER_UNLOCK: bool;
     /// Called before the unlock.
-    fn under_lock<M: Machine, T: Spinning, C: Context, S: Covers>(
-        guard: &mut PtlGuard<'_, M, T, C, S>,
-        flush: Flush,
-    );
+    fn under_lock<M: Machine, C>(cpu: &mut Cpu<'_, M, C>, flush: &Flush);
     /// Called after it, with the whole CPU.
-    fn after_unlock<M: Machine>(cpu: &mut Cpu<'_, M, Task>, flush: Flush);
+    fn after_unlock<M: Machine>(cpu: &mut Cpu<'_, M, Task>, flush: &Flush);
 }
 
-/// Before the unlock: what the rule forbids.
-pub struct UnderLock;
 /// After the unlock.
 pub struct AfterUnlock;
 
-/// **The escape hatch.** Implemented for [`UnderLock`] alone.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` keeps the rule and has no way around it",
-    label = "only designs that flush under a lock on purpose may pretend that nothing is held"
-)]
-pub trait BreaksTheRule {
-    /// Pretends that this CPU holds no lock and has interrupts on, so that it may await acknowledgements. If another
-    /// CPU spins for a lock that is held here, with interrupts off, both wait forever.
-    fn pretend_nothing_is_held<'c, M: Machine, C>(cpu: &'c mut Cpu<'_, M, C>) -> Cpu<'c, M, Task> {
-        cpu.narrow()
-    }
-}
-impl BreaksTheRule for UnderLock {}
-
-impl Moment for UnderLock {
-    const AFTER_UNLOCK: bool = false;
-    fn under_lock<M: Machine, T: Spinning, C: Context, S: Covers>(
-        guard: &mut PtlGuard<'_, M, T, C, S>,
-        flush: Flush,
-    ) {
-        flush.run(&mut Self::pretend_nothing_is_held(guard.cpu()));
-    }
-    fn after_unlock<M: Machine>(_: &mut Cpu<'_, M, Task>, _: Flush) {}
-}
-
+impl Sealed for AfterUnlock {}
 impl Moment for AfterUnlock {
     const AFTER_UNLOCK: bool = true;
-    fn under_lock<M: Machine, T: Spinning, C: Context, S: Covers>(
-        _: &mut PtlGuard<'_, M, T, C, S>,
-        _: Flush,
-    ) {
-    }
-    fn after_unlock<M: Machine>(cpu: &mut Cpu<'_, M, Task>, flush: Flush) {
+    fn under_lock<M: Machine, C>(_: &mut Cpu<'_, M, C>, _: &Flush) {}
+    fn after_unlock<M: Machine>(cpu: &mut Cpu<'_, M, Task>, flush: &Flush) {
         flush.run(cpu);
     }
 }
 
-/// The count of flushes owed to an mm, or its absence.
-pub trait Counter: 'static {
+/// The count of flushes owed to an mm, or its absence. Its methods need the [`Door`], so only this crate calls them.
+pub trait Counter: Sealed + 'static {
+    /// What raising leaves behind, and dropping takes away.
+    type Raised;
     /// Under the lock, with the change: a flush is owed from here on.
-    fn raise<M: Machine, T: Spinning, C: Context, S: Covers>(guard: &mut PtlGuard<'_, M, T, C, S>);
+    fn raise<M: Machine>(m: Door<'_, M>, mm: MmId) -> Self::Raised;
     /// Under the lock: whether somebody else still owes one, so that "not present" does not mean "not cached".
-    fn owed<M: Machine, T: Spinning, C: Context, S: Covers>(
-        guard: &mut PtlGuard<'_, M, T, C, S>,
-    ) -> bool;
+    fn owed<M: Machine>(m: Door<'_, M>, mm: MmId) -> bool;
     /// After the flush is complete.
-    fn settle<M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId);
+    fn settle<M: Machine>(m: Door<'_, M>, raised: Self::Raised);
 }
 
 /// Nothing is counted.
@@ -104,27 +76,32 @@ pub struct NoCounter;
 /// `mm->tlb_flush_pending`.
 pub struct PendingCounter;
 
+/// That `tlb_flush_pending` of an mm has been raised, once, and not dropped yet.
+#[must_use]
+pub struct PendingRaised(MmId);
+
+impl Sealed for NoCounter {}
 impl Counter for NoCounter {
-    fn raise<M: Machine, T: Spinning, C: Context, S: Covers>(_: &mut PtlGuard<'_, M, T, C, S>) {}
-    fn owed<M: Machine, T: Spinning, C: Context, S: Covers>(
-        _: &mut PtlGuard<'_, M, T, C, S>,
-    ) -> bool {
+    type Raised = ();
+    fn raise<M: Machine>(_: Door<'_, M>, _: MmId) {}
+    fn owed<M: Machine>(_: Door<'_, M>, _: MmId) -> bool {
         false
     }
-    fn settle<M: Machine>(_: &mut Cpu<'_, M, Task>, _: MmId) {}
+    fn settle<M: Machine>(_: Door<'_, M>, (): ()) {}
 }
 
+impl Sealed for PendingCounter {}
 impl Counter for PendingCounter {
-    fn raise<M: Machine, T: Spinning, C: Context, S: Covers>(guard: &mut PtlGuard<'_, M, T, C, S>) {
-        guard.raise_pending();
+    type Raised = PendingRaised;
+    fn raise<M: Machine>(m: Door<'_, M>, mm: MmId) -> PendingRaised {
+        raise_pending(m, mm);
+        PendingRaised(mm)
     }
-    fn owed<M: Machine, T: Spinning, C: Context, S: Covers>(
-        guard: &mut PtlGuard<'_, M, T, C, S>,
-    ) -> bool {
-        guard.read_pending()
+    fn owed<M: Machine>(m: Door<'_, M>, mm: MmId) -> bool {
+        read_pending(m, mm)
     }
-    fn settle<M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-        drop_pending(cpu.m(), mm);
+    fn settle<M: Machine>(m: Door<'_, M>, PendingRaised(mm): PendingRaised) {
+        drop_pending(m, mm);
     }
 }
 
@@ -135,21 +112,43 @@ pub(crate) type Unmap<D> = <<D as Design>::Flush as FlushPolicy>::Unmap;
 /// The counter of a design.
 pub(crate) type Pending<D> = <<D as Design>::Flush as FlushPolicy>::Pending;
 
-/// Under the lock, after a change that calls for `flush`: flushes now, or counts it as owed.
-pub(crate) fn changed<D: Design, W: Moment, M: Machine, C: Context, S: Covers>(
-    guard: &mut PtlGuard<'_, M, D::PtLock, C, S>,
+/// What a change under a lock leaves to be done after the unlock, on the same CPU.
+#[must_use = "a flush is owed: call `settle` after the unlock"]
+pub(crate) struct Owed<'id, D: Design, W> {
     flush: Flush,
-) {
-    if W::AFTER_UNLOCK {
-        Pending::<D>::raise(guard);
-    }
-    W::under_lock(guard, flush);
+    raised: Option<<Pending<D> as Counter>::Raised>,
+    moment: PhantomData<fn() -> W>,
+    brand: Brand<'id>,
 }
 
-/// After the unlock: pays what [`changed`] left owed.
-pub(crate) fn unlocked<D: Design, W: Moment, M: Machine>(cpu: &mut Cpu<'_, M, Task>, flush: Flush) {
-    W::after_unlock(cpu, flush);
-    if W::AFTER_UNLOCK {
-        Pending::<D>::settle(cpu, flush.mm);
+/// Under the lock, after a change that calls for a flush of this scope: flushes now, or counts it as owed.
+pub(crate) fn changed<'id, D: Design, W: Moment, M: Machine, C, S: Covers>(
+    entry: &LockedEntry<'_, M, S>,
+    cpu: &mut Cpu<'id, M, C>,
+    scope: Scope,
+) -> Owed<'id, D, W> {
+    let mm = entry.mm();
+    let flush = Flush { mm, scope };
+    let raised = if W::AFTER_UNLOCK {
+        Some(Pending::<D>::raise(entry.m(), mm))
+    } else {
+        None
+    };
+    W::under_lock(cpu, &flush);
+    Owed {
+        flush,
+        raised,
+        moment: PhantomData,
+        brand: PhantomData,
+    }
+}
+
+impl<'id, D: Design, W: Moment> Owed<'id, D, W> {
+    /// After the unlock: pays what [`changed`] left owed.
+    pub(crate) fn settle<M: Machine>(self, cpu: &mut Cpu<'id, M, Task>) {
+        W::after_unlock(cpu, &self.flush);
+        if let Some(raised) = self.raised {
+            Pending::<D>::settle(cpu.m(), raised);
+        }
     }
 }

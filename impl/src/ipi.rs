@@ -5,6 +5,7 @@
 //! a whole CPU may wait, see [`crate::cpu::MayAwaitAcks`].
 
 use crate::cpu::{Cpu, MayAwaitAcks};
+use crate::door::Door;
 use crate::event::Event;
 use crate::id::{CpuId, CpuMask, MmId};
 use crate::machine::{Machine, Word};
@@ -58,10 +59,13 @@ impl Request {
     }
 }
 
+/// Opens the door to IPIs and the wait for their acknowledgements.
+pub(crate) struct Key(());
+
 impl<M: Machine, C: MayAwaitAcks> Cpu<'_, M, C> {
     /// Publishes a request, sends it to every CPU of a (not empty) mask and waits until all have acknowledged.
     pub(crate) fn send_and_await_acks(&mut self, request: Request, targets: CpuMask) {
-        let m = self.m();
+        let m = self.m().machine(Key(()));
         let slot = &m.kernel().flush[m.this_cpu().index()];
         m.store(&slot.request, request.word());
         m.observe(Event::RequestPublished {
@@ -80,7 +84,7 @@ impl<M: Machine, C: MayAwaitAcks> Cpu<'_, M, C> {
 }
 
 /// Reads the request of a sender, in its interrupt.
-pub(crate) fn read_request<M: Machine>(m: &M, from: CpuId) -> Request {
+pub(crate) fn read_request<M: Machine>(m: Door<'_, M>, from: CpuId) -> Request {
     let request = Request::from_word(m.load(&m.kernel().flush[from.index()].request));
     m.observe(Event::RequestRead {
         from,
@@ -90,7 +94,7 @@ pub(crate) fn read_request<M: Machine>(m: &M, from: CpuId) -> Request {
 }
 
 /// Acknowledges to a sender: takes the own bit out of its acknowledgement word.
-pub(crate) fn acknowledge<M: Machine>(m: &M, from: CpuId) {
+pub(crate) fn acknowledge<M: Machine>(m: Door<'_, M>, from: CpuId) {
     let me = CpuMask::of(m.this_cpu());
     m.fetch_and(&m.kernel().flush[from.index()].acks, !me.word());
     m.observe(Event::Acked { from });

@@ -1,9 +1,10 @@
-//! The interrupt flag as a guard, and the mark of being inside an interrupt.
+//! The interrupt flag as a section, and the mark of being inside an interrupt.
 //!
 //! `local_irq_save`/`local_irq_restore` and `irq_enter`/`irq_exit` of 2.6.38. A handler runs with interrupts off and
-//! does not nest; its token lives as long as the interrupt, so no guard taken in it can outlive the `iret`.
+//! does not nest; its token is lent for as long as the interrupt lasts, so nothing taken in it can outlive the `iret`.
 
-use crate::cpu::{Context, Cpu, Cx, Held, NoLock};
+use crate::cpu::sealed::Sealed;
+use crate::cpu::{CarriesNoCpu, Context, Cpu, Cx, Held, NoLock};
 use crate::event::Event;
 use crate::id::{CpuId, MmId};
 use crate::machine::{IrqFlags, Machine};
@@ -16,10 +17,13 @@ pub struct IrqsOff;
 pub struct InIrq;
 
 /// The three states, and which one `local_irq_save` leads to.
-pub trait IrqState {
+pub trait IrqState: Sealed {
     /// The state with interrupts off.
     type Off: IrqState;
 }
+impl Sealed for IrqsOn {}
+impl Sealed for IrqsOff {}
+impl Sealed for InIrq {}
 impl IrqState for IrqsOn {
     type Off = IrqsOff;
 }
@@ -33,42 +37,42 @@ impl IrqState for InIrq {
 /// Interrupts are off in this context.
 #[diagnostic::on_unimplemented(
     message = "interrupts are not off in the context `{Self}`",
-    label = "take `local_irq_save()` first: reading without the lock is safe only while no flush IPI can be answered here"
+    label = "enter `with_irqs_off()` first: reading without the lock is safe only while no flush IPI can be answered here"
 )]
 pub trait IrqsAreOff: Context {}
 impl<H: Held> IrqsAreOff for Cx<IrqsOff, H> {}
 impl<H: Held> IrqsAreOff for Cx<InIrq, H> {}
 
-/// Interrupts are off until this is dropped.
-pub struct IrqGuard<'a, M: Machine, C: Context> {
-    cpu: Cpu<'a, M, Cx<<C::Irq as IrqState>::Off, C::Held>>,
+/// The context inside `local_irq_save()`.
+pub type InsideIrqsOff<C> = Cx<<<C as Context>::Irq as IrqState>::Off, <C as Context>::Held>;
+
+/// Opens the door to the interrupt flag.
+pub(crate) struct Key(());
+
+/// Restores the flag at the end of the section, also when it unwinds.
+struct Restore<'m, M: Machine> {
+    machine: &'m M,
     flags: IrqFlags,
 }
 
-impl<M: Machine, C: Context> Cpu<'_, M, C> {
-    /// `local_irq_save(flags)`.
-    pub fn local_irq_save(&mut self) -> IrqGuard<'_, M, C> {
-        let flags = local_irq_save(self.m());
-        IrqGuard {
-            cpu: self.narrow(),
-            flags,
-        }
-    }
-}
-
-impl<'a, M: Machine, C: Context> IrqGuard<'a, M, C> {
-    /// The CPU as it is with interrupts off.
-    pub fn cpu(&mut self) -> &mut Cpu<'a, M, Cx<<C::Irq as IrqState>::Off, C::Held>> {
-        &mut self.cpu
-    }
-
-    /// `local_irq_restore(flags)`; dropping does the same.
-    pub fn local_irq_restore(self) {}
-}
-
-impl<M: Machine, C: Context> Drop for IrqGuard<'_, M, C> {
+impl<M: Machine> Drop for Restore<'_, M> {
     fn drop(&mut self) {
-        local_irq_restore(self.cpu.m(), self.flags);
+        local_irq_restore(self.machine, self.flags);
+    }
+}
+
+impl<'id, M: Machine, C: Context> Cpu<'id, M, C> {
+    /// `local_irq_save(flags)`, `body`, `local_irq_restore(flags)`.
+    pub fn with_irqs_off<R>(
+        &mut self,
+        body: impl FnOnce(&mut Cpu<'id, M, InsideIrqsOff<C>>) -> R + CarriesNoCpu,
+    ) -> R {
+        let machine = self.m().machine(Key(()));
+        let _restore = Restore {
+            machine,
+            flags: local_irq_save(machine),
+        };
+        body(&mut self.inside(Key(())))
     }
 }
 
@@ -97,16 +101,16 @@ pub enum Vector {
 
 /// Runs a handler as the hardware and the entry code do: interrupts off, nothing held by this context.
 ///
-/// Machines call it on the CPU's own stack, in whatever context they interrupt. The token the handler gets cannot
-/// leave it.
-pub fn interrupt<M: Machine>(
+/// Machines get here through [`crate::operation::Code::interrupt`], on the CPU's own stack, in whatever context they
+/// interrupt. Kernel code does not: in task context interrupts are on, and a handler's token says that they are off.
+pub(crate) fn interrupt<M: Machine>(
     machine: &M,
     vector: Vector,
-    handler: impl for<'i> FnOnce(Cpu<'i, M, Cx<InIrq, NoLock>>),
+    handler: impl for<'i> FnOnce(&mut Cpu<'i, M, Cx<InIrq, NoLock>>),
 ) {
     machine.observe(Event::IrqEnter { vector });
     // The interrupted context's locks stay held, but not by this one: the order rules are per context, and the rule
     // against taking one's own lock from an interrupt is what `no_deadlock` is for.
-    handler(Cpu::forge(machine));
+    handler(&mut Cpu::begin(machine, Key(())));
     machine.observe(Event::IrqExit { vector });
 }

@@ -48,6 +48,7 @@ extern crate std;
 
 pub mod cpu;
 pub mod design;
+mod door;
 pub mod env;
 pub mod event;
 pub mod flush;

@@ -2,13 +2,15 @@
 //!
 //! After `struct mm_struct` (`include/linux/mm_types.h`), `pte_lockptr`/`pte_offset_map_lock` (`include/linux/mm.h`)
 //! and the `ptep_*`/`pmdp_*` helpers of `arch/x86/mm/pgtable.c`, 2.6.38. A user entry can be changed only through
-//! [`PtlGuard`], the guard of the lock that covers it: the huge pmd is always under `page_table_lock`, the pte under
+//! [`LockedEntry`], lent while the lock that covers it is held: the huge pmd is always under `page_table_lock`, the pte under
 //! its page's own lock when those are split. Interrupt state: as the design says.
 
 use core::marker::PhantomData;
 
-use crate::cpu::{Context, Cpu, Cx, MayTakePageTableLock, Ptl};
+use crate::cpu::sealed::Sealed;
+use crate::cpu::{CarriesNoCpu, Context, Cpu, Cx, MayTakePageTableLock, Ptl};
 use crate::design::Spinning;
+use crate::door::Door;
 use crate::event::{Event, Lock};
 use crate::id::{FrameId, MmId};
 use crate::machine::{Machine, Word};
@@ -94,13 +96,13 @@ impl Frame {
 }
 
 /// `get_page`, for who has found the frame through `slot`.
-pub(crate) fn get_page<M: Machine>(m: &M, frame: FrameId, slot: Slot) {
+pub(crate) fn get_page<M: Machine>(m: Door<'_, M>, frame: FrameId, slot: Slot) {
     m.fetch_add(&m.kernel().frames[frame.index()].refs, 1);
     m.observe(Event::FrameGet { frame, slot });
 }
 
 /// `put_page`: drops a reference; the last one frees the frame.
-pub(crate) fn put_page<M: Machine>(m: &M, frame: FrameId) {
+pub(crate) fn put_page<M: Machine>(m: Door<'_, M>, frame: FrameId) {
     let old = m.fetch_add(&m.kernel().frames[frame.index()].refs, 1u64.wrapping_neg());
     m.observe(Event::FramePut {
         frame,
@@ -109,7 +111,7 @@ pub(crate) fn put_page<M: Machine>(m: &M, frame: FrameId) {
 }
 
 /// Which entry a page-table lock covers.
-pub trait Covers: 'static {
+pub trait Covers: Sealed + 'static {
     /// The entry.
     const SLOT: Slot;
 }
@@ -117,6 +119,8 @@ pub trait Covers: 'static {
 pub struct Pte;
 /// The huge pmd.
 pub struct HugePmd;
+impl Sealed for Pte {}
+impl Sealed for HugePmd {}
 impl Covers for Pte {
     const SLOT: Slot = Slot::Pte;
 }
@@ -128,28 +132,58 @@ impl Covers for HugePmd {
 pub type InsidePtl<T, C> =
     Cx<<T as Spinning>::Inside<<C as Context>::Irq>, Ptl<<C as Context>::Held>>;
 
-/// A page-table lock held; the only way to change the entry `S` it covers.
-pub struct PtlGuard<'a, M: Machine, T: Spinning, C: Context, S: Covers> {
-    cpu: Cpu<'a, M, InsidePtl<T, C>>,
+/// The entry `S` of an mm while the lock that covers it is held; the only way to change it.
+pub struct LockedEntry<'l, M, S> {
+    door: Door<'l, M>,
     mm: MmId,
-    lock: &'a SpinLock,
-    name: Lock,
-    flags: T::Flags,
     covers: PhantomData<fn() -> S>,
 }
 
-impl<M: Machine, C: Context> Cpu<'_, M, C> {
-    /// `spin_lock(&mm->page_table_lock)`, as the design's `T` takes page-table locks; covers the huge pmd.
-    pub fn page_table_lock<T: Spinning>(&mut self, mm: MmId) -> PtlGuard<'_, M, T, C, HugePmd>
+/// Opens the door to page-table locks.
+pub(crate) struct Key(());
+
+/// Releases the lock at the end of the section, also when it unwinds.
+struct Release<'m, M: Machine, T: Spinning> {
+    machine: &'m M,
+    lock: &'m SpinLock,
+    name: Lock,
+    flags: T::Flags,
+}
+
+impl<M: Machine, T: Spinning> Drop for Release<'_, M, T> {
+    fn drop(&mut self) {
+        spin_unlock(self.machine, self.lock, self.name);
+        T::restore(self.machine, self.flags);
+    }
+}
+
+impl<'id, M: Machine, C: Context> Cpu<'id, M, C> {
+    /// `spin_lock(&mm->page_table_lock)`, as the design's `T` takes page-table locks, around `body`; covers the huge
+    /// pmd.
+    pub fn with_page_table_lock<T: Spinning, R>(
+        &mut self,
+        mm: MmId,
+        body: impl for<'l> FnOnce(
+            &mut LockedEntry<'l, M, HugePmd>,
+            &mut Cpu<'id, M, InsidePtl<T, C>>,
+        ) -> R
+        + CarriesNoCpu,
+    ) -> R
     where
         C: MayTakePageTableLock,
     {
         let lock = &self.m().kernel().mms[mm.index()].page_table_lock;
-        self.lock_entry(mm, lock, Lock::PageTable(mm))
+        self.with_lock_of::<T, _, _>(mm, lock, Lock::PageTable(mm), body)
     }
 
-    /// `pte_offset_map_lock`: the lock that covers the pte, which with split locks is the pte page's own.
-    pub fn pte_lock<T: Spinning>(&mut self, mm: MmId) -> PtlGuard<'_, M, T, C, Pte>
+    /// `pte_offset_map_lock` and `pte_unmap_unlock` around `body`: the lock that covers the pte, which with split
+    /// locks is the pte page's own.
+    pub fn with_pte_lock<T: Spinning, R>(
+        &mut self,
+        mm: MmId,
+        body: impl for<'l> FnOnce(&mut LockedEntry<'l, M, Pte>, &mut Cpu<'id, M, InsidePtl<T, C>>) -> R
+        + CarriesNoCpu,
+    ) -> R
     where
         C: MayTakePageTableLock,
     {
@@ -159,58 +193,52 @@ impl<M: Machine, C: Context> Cpu<'_, M, C> {
         } else {
             (&of.page_table_lock, Lock::PageTable(mm))
         };
-        self.lock_entry(mm, lock, name)
+        self.with_lock_of::<T, _, _>(mm, lock, name, body)
     }
 
-    fn lock_entry<'a, T: Spinning, S: Covers>(
-        &'a mut self,
+    fn with_lock_of<T: Spinning, S: Covers, R>(
+        &mut self,
         mm: MmId,
-        lock: &'a SpinLock,
+        lock: &'id SpinLock,
         name: Lock,
-    ) -> PtlGuard<'a, M, T, C, S> {
-        let m = self.m();
-        let flags = T::save(m);
-        spin_lock(m, lock, name);
-        PtlGuard {
-            cpu: self.narrow(),
-            mm,
+        body: impl for<'l> FnOnce(&mut LockedEntry<'l, M, S>, &mut Cpu<'id, M, InsidePtl<T, C>>) -> R,
+    ) -> R {
+        let machine = self.m().machine(Key(()));
+        let flags = T::save(machine);
+        spin_lock(machine, lock, name);
+        let _release = Release::<M, T> {
+            machine,
             lock,
             name,
             flags,
+        };
+        let mut entry = LockedEntry {
+            door: self.m(),
+            mm,
             covers: PhantomData,
-        }
+        };
+        body(&mut entry, &mut self.inside(Key(())))
     }
 }
 
-impl<M: Machine, T: Spinning, C: Context, S: Covers> Drop for PtlGuard<'_, M, T, C, S> {
-    fn drop(&mut self) {
-        let m = self.cpu.m();
-        spin_unlock(m, self.lock, self.name);
-        T::restore(m, self.flags);
-    }
-}
-
-impl<'a, M: Machine, T: Spinning, C: Context, S: Covers> PtlGuard<'a, M, T, C, S> {
-    /// The CPU as it is with the lock held.
-    pub fn cpu(&mut self) -> &mut Cpu<'a, M, InsidePtl<T, C>> {
-        &mut self.cpu
-    }
-
-    /// Whose lock it is.
+impl<'l, M: Machine, S: Covers> LockedEntry<'l, M, S> {
+    /// Whose entry it is.
     pub fn mm(&self) -> MmId {
         self.mm
     }
 
-    /// `pte_unmap_unlock`; dropping does the same.
-    pub fn unlock(self) {}
+    /// The door, for what is counted under the lock.
+    pub(crate) fn m(&self) -> Door<'l, M> {
+        self.door
+    }
 
-    fn entry(&self) -> &'a Word {
-        user_entry(self.cpu.m(), self.mm, S::SLOT)
+    fn entry(&self) -> &'l Word {
+        user_entry(self.door, self.mm, S::SLOT)
     }
 
     /// Reads the entry.
     pub fn read(&mut self) -> Entry {
-        let m = self.cpu.m();
+        let m = self.door;
         let entry = Entry(m.load(self.entry()));
         m.observe(Event::EntryRead {
             mm: self.mm,
@@ -223,7 +251,7 @@ impl<'a, M: Machine, T: Spinning, C: Context, S: Covers> PtlGuard<'a, M, T, C, S
 
     /// `ptep_test_and_clear_young`: clears ACCESSED; whether a present entry had it.
     pub fn test_and_clear_young(&mut self) -> bool {
-        let m = self.cpu.m();
+        let m = self.door;
         let old = Entry(m.fetch_and(self.entry(), !Entry::ACCESSED));
         let young = old.present() && old.young();
         m.observe(Event::ClearYoung {
@@ -236,7 +264,7 @@ impl<'a, M: Machine, T: Spinning, C: Context, S: Covers> PtlGuard<'a, M, T, C, S
 
     /// `ptep_get_and_clear`: empties the entry and says what was there.
     pub fn get_and_clear(&mut self) -> Entry {
-        let m = self.cpu.m();
+        let m = self.door;
         let old = Entry(m.fetch_and(self.entry(), 0));
         m.observe(Event::GetAndClear {
             mm: self.mm,
@@ -248,7 +276,7 @@ impl<'a, M: Machine, T: Spinning, C: Context, S: Covers> PtlGuard<'a, M, T, C, S
 
     /// `set_pte_at` on an empty entry, by the fault handler.
     pub fn set(&mut self, frame: FrameId) {
-        let m = self.cpu.m();
+        let m = self.door;
         let entry = match S::SLOT {
             Slot::Pte => Entry::user(frame),
             Slot::Huge => Entry::huge(frame),
@@ -260,30 +288,12 @@ impl<'a, M: Machine, T: Spinning, C: Context, S: Covers> PtlGuard<'a, M, T, C, S
             frame,
         });
     }
-
-    /// Adds one to the flushes that are owed.
-    pub(crate) fn raise_pending(&mut self) {
-        let m = self.cpu.m();
-        m.fetch_add(&m.kernel().mms[self.mm.index()].tlb_flush_pending, 1);
-        m.observe(Event::PendingRaised { mm: self.mm });
-    }
-
-    /// Whether flushes are owed (`mm_tlb_flush_pending`).
-    pub(crate) fn read_pending(&mut self) -> bool {
-        let m = self.cpu.m();
-        let count = m.load(&m.kernel().mms[self.mm.index()].tlb_flush_pending);
-        m.observe(Event::PendingRead {
-            mm: self.mm,
-            count: count.min(255) as u8,
-        });
-        count != 0
-    }
 }
 
-impl<M: Machine, T: Spinning, C: Context> PtlGuard<'_, M, T, C, HugePmd> {
+impl<M: Machine> LockedEntry<'_, M, HugePmd> {
     /// The set of `pmdp_splitting_flush`: marks the huge page as being split; whether it was not yet.
     pub fn set_splitting(&mut self) -> bool {
-        let m = self.cpu.m();
+        let m = self.door;
         let newly = !Entry(m.fetch_or(self.entry(), Entry::SPLITTING)).splitting();
         m.observe(Event::SetSplitting { mm: self.mm, newly });
         newly
@@ -291,14 +301,14 @@ impl<M: Machine, T: Spinning, C: Context> PtlGuard<'_, M, T, C, HugePmd> {
 
     /// `pmd_mknotpresent` and `set_pmd_at`.
     pub fn make_not_present(&mut self) {
-        let m = self.cpu.m();
+        let m = self.door;
         m.fetch_and(self.entry(), !Entry::PRESENT);
         m.observe(Event::PmdNotPresent { mm: self.mm });
     }
 
     /// `pmd_populate` with the deposited table, whose ptes map the parts of the page already.
     pub fn populate(&mut self) {
-        let m = self.cpu.m();
+        let m = self.door;
         let table = m
             .kernel()
             .address_of(&m.kernel().tables[self.mm.index()].deposited);
@@ -308,7 +318,7 @@ impl<M: Machine, T: Spinning, C: Context> PtlGuard<'_, M, T, C, HugePmd> {
 
     /// `SetPagePinned` or `ClearPagePinned`, done with the hypercall under `page_table_lock`.
     pub fn set_pinned(&mut self, pinned: bool) {
-        let (m, mm) = (self.cpu.m(), self.mm);
+        let (m, mm) = (self.door, self.mm);
         m.store(&m.kernel().pgd_pages[mm.index()].pinned, pinned.into());
         m.observe(if pinned {
             Event::Pinned { mm }
@@ -318,8 +328,24 @@ impl<M: Machine, T: Spinning, C: Context> PtlGuard<'_, M, T, C, HugePmd> {
     }
 }
 
+/// Adds one to the flushes owed to an mm: under the lock, with the change.
+pub(crate) fn raise_pending<M: Machine>(m: Door<'_, M>, mm: MmId) {
+    m.fetch_add(&m.kernel().mms[mm.index()].tlb_flush_pending, 1);
+    m.observe(Event::PendingRaised { mm });
+}
+
+/// Whether flushes are owed (`mm_tlb_flush_pending`): under the lock.
+pub(crate) fn read_pending<M: Machine>(m: Door<'_, M>, mm: MmId) -> bool {
+    let count = m.load(&m.kernel().mms[mm.index()].tlb_flush_pending);
+    m.observe(Event::PendingRead {
+        mm,
+        count: count.min(255) as u8,
+    });
+    count != 0
+}
+
 /// Takes back one owed flush: after it is complete, with no lock.
-pub(crate) fn drop_pending<M: Machine>(m: &M, mm: MmId) {
+pub(crate) fn drop_pending<M: Machine>(m: Door<'_, M>, mm: MmId) {
     m.fetch_add(
         &m.kernel().mms[mm.index()].tlb_flush_pending,
         1u64.wrapping_neg(),

@@ -6,7 +6,6 @@ use crate::id::MmId;
 use crate::irq::Vector;
 use crate::machine::Machine;
 use crate::path;
-use crate::syscall::Syscall;
 use crate::tlb::{AccessKind, Slot};
 
 macro_rules! operations {
@@ -160,10 +159,13 @@ impl core::fmt::Display for Operation {
     }
 }
 
+/// Opens the door to say where an operation begins and ends.
+pub(crate) struct Key(());
+
 /// Runs one operation of the design `D` on this CPU, from its beginning to its end.
 pub fn run<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, operation: Operation) {
-    let m = cpu.m();
-    m.begin(operation);
+    let machine = cpu.m().machine(Key(()));
+    machine.begin(operation);
     match operation {
         Operation::VmallocSyncAll => path::vmalloc_sync_all::vmalloc_sync_all::<D, M>(cpu),
         Operation::VmallocFault => path::vmalloc_fault::vmalloc_fault(cpu),
@@ -177,12 +179,10 @@ pub fn run<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, operation: Operati
         }
         Operation::TryToUnmapOne(mm) => path::try_to_unmap_one::try_to_unmap_one::<D, M>(cpu, mm),
         Operation::ZapPageRange => {
-            let _: crate::syscall::UserReturn =
-                path::zap_page_range::zap_page_range::<D, M>(Syscall::enter(cpu.narrow()));
+            cpu.syscall(|call| path::zap_page_range::zap_page_range::<D, M>(call));
         }
         Operation::MadviseDontneed => {
-            let _: crate::syscall::UserReturn =
-                path::zap_page_range::madvise_dontneed::<D, M>(Syscall::enter(cpu.narrow()));
+            cpu.syscall(|call| path::zap_page_range::madvise_dontneed::<D, M>(call));
         }
         Operation::SplitHugePage(mm) => path::split_huge_page::split_huge_page::<D, M>(cpu, mm),
         Operation::GupFast(slot) => path::gup_fast::gup_fast(cpu, slot),
@@ -194,14 +194,14 @@ pub fn run<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, operation: Operati
         Operation::UserAccess(slot, kind) => path::user_access::user_access(cpu, slot, kind),
         Operation::HandleMmFault(slot) => path::handle_mm_fault::handle_mm_fault::<D, M>(cpu, slot),
     }
-    m.end(operation);
+    machine.end(operation);
 }
 
 /// Handles one interrupt in the design `D`, on the CPU it came to.
-pub fn handle<D: Design, M: Machine>(machine: &M, vector: Vector) {
-    crate::irq::interrupt(machine, vector, |mut cpu| match vector {
-        Vector::FlushTlb(from) => path::flush_tlb::flush_tlb_interrupt(&mut cpu, from),
-        Vector::PgdFree(mm) => path::pgd_free::pgd_free::<D, M, _>(&mut cpu, mm),
+pub(crate) fn handle<D: Design, M: Machine>(machine: &M, vector: Vector) {
+    crate::irq::interrupt(machine, vector, |cpu| match vector {
+        Vector::FlushTlb(from) => path::flush_tlb::flush_tlb_interrupt(cpu, from),
+        Vector::PgdFree(mm) => path::pgd_free::pgd_free::<D, M, _>(cpu, mm),
     });
 }
 
@@ -240,7 +240,7 @@ impl<D> Default for KernelCode<D> {
 impl<D: Design> Code for KernelCode<D> {
     fn operation<M: Machine>(&self, machine: &M, operation: Operation) {
         // Between operations a CPU is whole: each begins with interrupts on and nothing held.
-        run::<D, M>(&mut Cpu::boot(machine), operation);
+        Cpu::boot(machine, |cpu| run::<D, M>(cpu, operation));
     }
     fn interrupt<M: Machine>(&self, machine: &M, vector: Vector) {
         handle::<D, M>(machine, vector);
@@ -254,7 +254,8 @@ impl Code for Axes {
         impl<M: Machine> DesignVisitor for Run<'_, M> {
             type Output = ();
             fn visit<D: Design>(self) {
-                run::<D, M>(&mut Cpu::boot(self.0), self.1);
+                let Self(machine, operation) = self;
+                Cpu::boot(machine, |cpu| run::<D, M>(cpu, operation));
             }
         }
         with_design(*self, Run(machine, operation));

@@ -8,6 +8,7 @@
 //! guards of [`crate::mm`]. Reading without a lock has its own, named functions here. Interrupt state: any.
 
 use crate::cpu::Cpu;
+use crate::door::Door;
 use crate::event::Event;
 use crate::id::{FrameId, MmId, NR_FRAMES};
 use crate::machine::{Machine, Word};
@@ -162,18 +163,18 @@ pub const KERNEL_ENTRY: Entry =
     Entry(0x1000 | Entry::PRESENT | Entry::RW | Entry::ACCESSED | Entry::DIRTY);
 
 /// The word of an mm's kernel entry (`pgd_offset(mm, VMALLOC_START)`).
-pub(crate) fn kernel_entry<M: Machine>(m: &M, mm: MmId) -> &Word {
+pub(crate) fn kernel_entry<M: Machine>(m: Door<'_, M>, mm: MmId) -> &Word {
     &m.kernel().tables[mm.index()].pgd.entries[KERNEL_PGD_BOUNDARY]
 }
 
 /// The word of `init_mm`'s kernel entry (`pgd_offset_k(VMALLOC_START)`).
-pub(crate) fn init_entry<M: Machine>(m: &M) -> &Word {
+pub(crate) fn init_entry<M: Machine>(m: Door<'_, M>) -> &Word {
     &m.kernel().swapper_pg_dir.entries[KERNEL_PGD_BOUNDARY]
 }
 
 /// Walks to the word of a user entry: `pte_offset_map`, or `pmd_offset` for the huge pmd. The pmd over the pte table
 /// does not change while the mm lives, so the walk is not a step.
-pub(crate) fn user_entry<M: Machine>(m: &M, mm: MmId, slot: Slot) -> &Word {
+pub(crate) fn user_entry<M: Machine>(m: Door<'_, M>, mm: MmId, slot: Slot) -> &Word {
     let pgd = &m.kernel().tables[mm.index()].pgd;
     match slot {
         Slot::Huge => &pgd.entries[HUGE_PMD_INDEX],

@@ -3,8 +3,9 @@
 //! After `pgd_list_add`, `pgd_list_del` and `pgd_page_get_mm` of `arch/x86/mm/pgtable.c`, 2.6.38, and the list in
 //! `include/linux/list.h`. `pgd_lock` is taken as the design says; it lies outside every page-table lock.
 
-use crate::cpu::{Context, Cpu, Cx, MayTakePgdLock, Pgd};
+use crate::cpu::{CarriesNoCpu, Context, Cpu, Cx, HoldsPgdLock, MayTakePgdLock, Pgd};
 use crate::design::PgdLocking;
+use crate::door::Door;
 use crate::event::Event;
 use crate::id::MmId;
 use crate::kernel::Node;
@@ -53,74 +54,98 @@ impl PgdPage {
     }
 }
 
-/// `pgd_lock` held to walk the list.
-pub struct PgdReadGuard<'a, M: Machine, P: PgdLocking, C: Context> {
-    cpu: InsidePgdLock<'a, M, P, C>,
-    flags: P::Flags,
+/// The context inside `pgd_lock` that is taken as `P` says.
+pub type InsidePgdLock<P, C> =
+    Cx<<P as PgdLocking>::Inside<<C as Context>::Irq>, Pgd<<C as Context>::Held>>;
+
+/// `pgd_list` while `pgd_lock` is held to walk it.
+pub struct PgdListToWalk<'l, M>(Door<'l, M>);
+
+/// `pgd_list` while `pgd_lock` is held to change it.
+pub struct PgdListToChange<'l, M>(Door<'l, M>);
+
+/// Opens the door to `pgd_lock`.
+pub(crate) struct Key(());
+
+/// Releases the lock at the end of the section, also when it unwinds.
+struct Release<'m, M, F: Copy> {
+    machine: &'m M,
+    flags: F,
+    unlock: fn(&M, F),
 }
 
-/// `pgd_lock` held to change the list.
-pub struct PgdWriteGuard<'a, M: Machine, P: PgdLocking, C: Context> {
-    cpu: InsidePgdLock<'a, M, P, C>,
-    flags: P::Flags,
+impl<M, F: Copy> Drop for Release<'_, M, F> {
+    fn drop(&mut self) {
+        (self.unlock)(self.machine, self.flags);
+    }
 }
 
-/// The token inside `pgd_lock`.
-pub type InsidePgdLock<'a, M, P, C> =
-    Cpu<'a, M, Cx<<P as PgdLocking>::Inside<<C as Context>::Irq>, Pgd<<C as Context>::Held>>>;
-
-impl<M: Machine, C: Context> Cpu<'_, M, C> {
-    /// Takes `pgd_lock` to walk `pgd_list`, as the design `P` takes it.
-    pub fn pgd_lock_to_walk<P: PgdLocking>(&mut self) -> PgdReadGuard<'_, M, P, C>
+impl<'id, M: Machine, C: Context> Cpu<'id, M, C> {
+    /// Takes `pgd_lock` to walk `pgd_list`, as the design `P` takes it, around `body`.
+    pub fn with_pgd_lock_to_walk<P: PgdLocking, R>(
+        &mut self,
+        body: impl for<'l> FnOnce(&mut PgdListToWalk<'l, M>, &mut Cpu<'id, M, InsidePgdLock<P, C>>) -> R
+        + CarriesNoCpu,
+    ) -> R
     where
         C: MayTakePgdLock,
     {
-        let flags = P::lock_to_walk(self.m());
-        PgdReadGuard {
-            cpu: self.narrow(),
-            flags,
-        }
+        let machine = self.m().machine(Key(()));
+        let _release = Release {
+            machine,
+            flags: P::lock_to_walk(machine),
+            unlock: P::unlock_walk,
+        };
+        body(&mut PgdListToWalk(self.m()), &mut self.inside(Key(())))
     }
 
-    /// Takes `pgd_lock` to change `pgd_list`, as the design `P` takes it.
-    pub fn pgd_lock_to_change<P: PgdLocking>(&mut self) -> PgdWriteGuard<'_, M, P, C>
+    /// Takes `pgd_lock` to change `pgd_list`, as the design `P` takes it, around `body`.
+    pub fn with_pgd_lock_to_change<P: PgdLocking, R>(
+        &mut self,
+        body: impl for<'l> FnOnce(
+            &mut PgdListToChange<'l, M>,
+            &mut Cpu<'id, M, InsidePgdLock<P, C>>,
+        ) -> R
+        + CarriesNoCpu,
+    ) -> R
     where
         C: MayTakePgdLock,
     {
-        let flags = P::lock_to_change(self.m());
-        PgdWriteGuard {
-            cpu: self.narrow(),
-            flags,
-        }
+        let machine = self.m().machine(Key(()));
+        let _release = Release {
+            machine,
+            flags: P::lock_to_change(machine),
+            unlock: P::unlock_change,
+        };
+        body(&mut PgdListToChange(self.m()), &mut self.inside(Key(())))
     }
 }
 
-impl<'a, M: Machine, P: PgdLocking, C: Context> PgdReadGuard<'a, M, P, C> {
-    /// The CPU as it is with the lock held.
-    pub fn cpu(&mut self) -> &mut InsidePgdLock<'a, M, P, C> {
-        &mut self.cpu
-    }
-
+impl<M: Machine> PgdListToWalk<'_, M> {
     /// `list_for_each_entry(page, &pgd_list, lru)`: runs `body` for every listed mm.
-    pub fn for_each(&mut self, mut body: impl FnMut(&mut InsidePgdLock<'a, M, P, C>, MmId)) {
-        let m = self.cpu.m();
+    pub fn for_each<'id, C: HoldsPgdLock>(
+        &mut self,
+        cpu: &mut Cpu<'id, M, C>,
+        mut body: impl FnMut(&mut Cpu<'id, M, C>, MmId),
+    ) {
+        let m = self.0;
         let mut at = m.load(&m.kernel().pgd_list.next);
         while let Some(Node::Page(page)) = m.kernel().node_at(at) {
             let descriptor = &m.kernel().pgd_pages[page.index()];
             // pgd_page_get_mm(): set before the page is listed.
             let mm = MmId(m.load_stable(&descriptor.index) as u8);
             m.observe(Event::WalkAt { mm });
-            body(&mut self.cpu, mm);
+            body(cpu, mm);
             at = m.load(&descriptor.lru.next);
         }
         m.observe(Event::WalkDone {});
     }
 }
 
-impl<'a, M: Machine, P: PgdLocking, C: Context> PgdWriteGuard<'a, M, P, C> {
+impl<M: Machine> PgdListToChange<'_, M> {
     /// `pgd_list_add`: links the mm's pgd in at the head.
     pub fn list_add(&mut self, mm: MmId) {
-        let m = self.cpu.m();
+        let m = self.0;
         let kernel = m.kernel();
         let new = &kernel.pgd_pages[mm.index()].lru;
         let new_address = kernel.address_of(new);
@@ -137,7 +162,7 @@ impl<'a, M: Machine, P: PgdLocking, C: Context> PgdWriteGuard<'a, M, P, C> {
 
     /// `pgd_list_del`: unlinks the mm's pgd.
     pub fn list_del(&mut self, mm: MmId) {
-        let m = self.cpu.m();
+        let m = self.0;
         let kernel = m.kernel();
         let entry = &kernel.pgd_pages[mm.index()].lru;
         let next = m.load(&entry.next);
@@ -150,28 +175,11 @@ impl<'a, M: Machine, P: PgdLocking, C: Context> PgdWriteGuard<'a, M, P, C> {
         m.store(&links(m, prev_node).next, next);
         m.observe(Event::ListDel { mm });
     }
-
-    /// The CPU as it is with the lock held.
-    pub fn cpu(&mut self) -> &mut InsidePgdLock<'a, M, P, C> {
-        &mut self.cpu
-    }
 }
 
-fn links<M: Machine>(m: &M, node: Node) -> &ListHead {
+fn links<M: Machine>(m: Door<'_, M>, node: Node) -> &ListHead {
     match node {
         Node::Head => &m.kernel().pgd_list,
         Node::Page(mm) => &m.kernel().pgd_pages[mm.index()].lru,
-    }
-}
-
-impl<M: Machine, P: PgdLocking, C: Context> Drop for PgdReadGuard<'_, M, P, C> {
-    fn drop(&mut self) {
-        P::unlock_walk(self.cpu.m(), self.flags);
-    }
-}
-
-impl<M: Machine, P: PgdLocking, C: Context> Drop for PgdWriteGuard<'_, M, P, C> {
-    fn drop(&mut self) {
-        P::unlock_change(self.cpu.m(), self.flags);
     }
 }

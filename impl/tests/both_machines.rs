@@ -209,20 +209,24 @@ fn a_cpu_that_spins_for_a_lock_with_interrupts_on_answers_ipis() {
                 wait_for(&held);
                 waiting.store(true, SeqCst);
                 // Plain: interrupts stay on while it spins.
-                Cpu::boot(cpu).page_table_lock::<Plain>(MM0).unlock();
+                Cpu::boot(cpu, |cpu| {
+                    cpu.with_page_table_lock::<Plain, _>(MM0, |_, _| {})
+                });
             });
         });
         HostCpu::new(&host, CPU0, &code, &()).run(|cpu| {
-            let mut token = Cpu::boot(cpu);
-            let lock = token.page_table_lock::<Plain>(MM0);
-            held.store(true, SeqCst);
-            wait_for(&waiting);
-            // By hand what flush_tlb_others does: the types forbid it here, which is the point of them.
-            host.raise(CPU1, Vector::FlushTlb(CPU0));
-            while code.served.load(SeqCst) == 0 {
-                thread::yield_now();
-            }
-            lock.unlock();
+            let while_held = || {
+                held.store(true, SeqCst);
+                wait_for(&waiting);
+                // By hand what flush_tlb_others does: the types forbid it here, which is the point of them.
+                host.raise(CPU1, Vector::FlushTlb(CPU0));
+                while code.served.load(SeqCst) == 0 {
+                    thread::yield_now();
+                }
+            };
+            Cpu::boot(cpu, |cpu| {
+                cpu.with_page_table_lock::<Plain, _>(MM0, |_, _| while_held());
+            });
         });
     });
     assert_eq!(
@@ -336,17 +340,20 @@ fn a_machine_that_is_taken_down_gives_up_its_waits() {
             result
         });
         HostCpu::new(&host, CPU0, &code, &()).run(|cpu| {
-            let mut token = Cpu::boot(cpu);
-            let _lock = token.page_table_lock::<Plain>(MM0);
-            held.store(true, SeqCst);
-            while host.picture().cpus[1].waits[0].is_none() {
-                thread::yield_now();
-            }
-            host.abort();
-            wait_for(&gave_up);
+            let while_held = || {
+                held.store(true, SeqCst);
+                while host.picture().cpus[1].waits[0].is_none() {
+                    thread::yield_now();
+                }
+                host.abort();
+                wait_for(&gave_up);
+            };
+            Cpu::boot(cpu, |cpu| {
+                cpu.with_page_table_lock::<Plain, _>(MM0, |_, _| while_held());
+            });
         });
         assert_eq!(waiter.join().unwrap(), None, "it unwound");
     });
-    // Its guards were dropped on the way.
+    // Its sections were left on the way.
     assert_eq!(host.word(Loc::PgdLock) as u32, 1, "pgd_lock was released");
 }

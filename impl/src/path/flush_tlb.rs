@@ -6,6 +6,7 @@
 //! Handler: interrupts off, takes no lock; flushes first, then acknowledges.
 
 use crate::cpu::{Cpu, Cx, MayAwaitAcks, NoLock};
+use crate::door::Door;
 use crate::env::FlushBackend;
 use crate::event::{Event, Flushed};
 use crate::id::{CpuId, CpuMask, MmId};
@@ -55,7 +56,7 @@ fn flush<M: Machine, C: MayAwaitAcks>(cpu: &mut Cpu<'_, M, C>, request: Request)
 }
 
 /// The sender's own TLB: `local_flush_tlb`, or `leave_mm` if it only borrows the mm.
-fn flush_local<M: Machine>(m: &M, Request { mm, scope }: Request) {
+fn flush_local<M: Machine>(m: Door<'_, M>, Request { mm, scope }: Request) {
     let state = m.tlb_state();
     if state.active_mm != Some(mm) || !state.loaded {
         return;

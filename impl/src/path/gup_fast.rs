@@ -12,22 +12,22 @@ use crate::tlb::Slot;
 
 /// Takes a reference on the page behind `slot` of the own mm, and drops it again.
 pub fn gup_fast<M: Machine>(cpu: &mut Cpu<'_, M, Task>, slot: Slot) {
-    let m = cpu.m();
-    let Some(mm) = m.tlb_state().current_mm() else {
+    let Some(mm) = cpu.m().tlb_state().current_mm() else {
         return;
     };
-    let mut irqs_off = cpu.local_irq_save();
-    let entry = read_entry_lockless(irqs_off.cpu(), mm, slot);
-    let frame: Option<FrameId> = if entry.maps(slot) && !entry.splitting() {
-        entry.frame()
-    } else {
-        None
-    };
+    let frame: Option<FrameId> = cpu.with_irqs_off(|cpu| {
+        let entry = read_entry_lockless(cpu, mm, slot);
+        let frame = if entry.maps(slot) && !entry.splitting() {
+            entry.frame()
+        } else {
+            None
+        };
+        if let Some(frame) = frame {
+            get_page(cpu.m(), frame, slot);
+        }
+        frame
+    });
     if let Some(frame) = frame {
-        get_page(m, frame, slot);
-    }
-    irqs_off.local_irq_restore();
-    if let Some(frame) = frame {
-        put_page(m, frame);
+        put_page(cpu.m(), frame);
     }
 }

@@ -19,22 +19,20 @@ pub fn handle_mm_fault<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, slot: 
         return;
     };
     match slot {
-        Slot::Pte => {
-            let mut ptl = cpu.pte_lock::<D::PtLock>(mm);
-            if ptl.read() == Entry::NONE && alloc_page(ptl.cpu(), small_frame(mm)) {
-                ptl.set(small_frame(mm));
+        Slot::Pte => cpu.with_pte_lock::<D::PtLock, _>(mm, |pte, cpu| {
+            if pte.read() == Entry::NONE && alloc_page(cpu, small_frame(mm)) {
+                pte.set(small_frame(mm));
             }
-        }
-        Slot::Huge => {
-            let mut ptl = cpu.page_table_lock::<D::PtLock>(mm);
+        }),
+        Slot::Huge => cpu.with_page_table_lock::<D::PtLock, _>(mm, |pmd, cpu| {
             // A split page's table is taken down as if all its ptes had been unmapped and flushed long ago.
-            let pmd = ptl.read();
-            let split = pmd.present() && !pmd.trans_huge();
+            let old = pmd.read();
+            let split = old.present() && !old.trans_huge();
             let frame = compound_frame(mm);
-            if split && reuse_split_page(ptl.cpu(), frame) {
-                ptl.set(frame);
+            if split && reuse_split_page(cpu, frame) {
+                pmd.set(frame);
             }
-        }
+        }),
     }
 }
 

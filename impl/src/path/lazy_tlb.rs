@@ -4,6 +4,7 @@
 //! first one makes it leave the mm. `active_mm` stays until the next `switch_mm`.
 
 use crate::cpu::{Context, Cpu};
+use crate::door::Door;
 use crate::event::Event;
 use crate::id::MmId;
 use crate::machine::Machine;
@@ -25,7 +26,7 @@ pub fn leave_mm<M: Machine, C: Context>(cpu: &mut Cpu<'_, M, C>) {
 }
 
 /// The two stores of `leave_mm`, one step to everybody else.
-pub(crate) fn leave_loaded_mm<M: Machine>(m: &M, mm: MmId) {
+pub(crate) fn leave_loaded_mm<M: Machine>(m: Door<'_, M>, mm: MmId) {
     m.leave_mm(&m.kernel().mms[mm.index()].cpumask);
     m.observe(Event::LeaveMm { mm });
 }

@@ -7,43 +7,31 @@
 
 use crate::cpu::{Cpu, Task};
 use crate::design::Design;
-use crate::flush::{Flush, Young, changed, unlocked};
+use crate::flush::{Young, changed};
 use crate::id::MmId;
 use crate::machine::Machine;
 use crate::tlb::Scope;
 
 /// The pte branch: clears ACCESSED in the pte.
 pub fn page_referenced_one<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-    let flush = Flush {
-        mm,
-        scope: Scope::Page,
-    };
-    let mut ptl = cpu.pte_lock::<D::PtLock>(mm);
-    let young = ptl.test_and_clear_young();
-    if young {
-        changed::<D, Young<D>, _, _, _>(&mut ptl, flush);
-    }
-    ptl.unlock();
-    if young {
-        unlocked::<D, Young<D>, _>(cpu, flush);
+    let owed = cpu.with_pte_lock::<D::PtLock, _>(mm, |pte, cpu| {
+        let young = pte.test_and_clear_young();
+        young.then(|| changed::<D, Young<D>, _, _, _>(pte, cpu, Scope::Page))
+    });
+    if let Some(owed) = owed {
+        owed.settle(cpu);
     }
 }
 
 /// The huge-page branch: clears ACCESSED in a huge pmd that is not being split.
 pub fn page_referenced_one_huge<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-    let flush = Flush {
-        mm,
-        scope: Scope::All,
-    };
-    let mut ptl = cpu.page_table_lock::<D::PtLock>(mm);
-    // page_check_address_pmd(.., PAGE_CHECK_ADDRESS_PMD_FLAG), then !pmd_trans_splitting()
-    let pmd = ptl.read();
-    let young = pmd.trans_huge() && !pmd.splitting() && ptl.test_and_clear_young();
-    if young {
-        changed::<D, Young<D>, _, _, _>(&mut ptl, flush);
-    }
-    ptl.unlock();
-    if young {
-        unlocked::<D, Young<D>, _>(cpu, flush);
+    let owed = cpu.with_page_table_lock::<D::PtLock, _>(mm, |pmd, cpu| {
+        // page_check_address_pmd(.., PAGE_CHECK_ADDRESS_PMD_FLAG), then !pmd_trans_splitting()
+        let old = pmd.read();
+        let young = old.trans_huge() && !old.splitting() && pmd.test_and_clear_young();
+        young.then(|| changed::<D, Young<D>, _, _, _>(pmd, cpu, Scope::All))
+    });
+    if let Some(owed) = owed {
+        owed.settle(cpu);
     }
 }

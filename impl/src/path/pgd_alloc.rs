@@ -13,15 +13,16 @@ use crate::page_table::{Entry, init_entry, kernel_entry};
 
 /// Gives birth to the mm in a fresh slot: clones the kernel half from `swapper_pg_dir` and lists the pgd.
 pub fn pgd_alloc<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-    let m = cpu.m();
-    let mut pgd_lock = cpu.pgd_lock_to_change::<D::PgdLock>();
-    // clone_pgd_range(pgd + KERNEL_PGD_BOUNDARY, swapper_pg_dir + KERNEL_PGD_BOUNDARY, ..), the one entry that varies
-    let entry = Entry(m.load(init_entry(m)));
-    m.observe(Event::InitEntryRead {
-        present: entry.present(),
+    cpu.with_pgd_lock_to_change::<D::PgdLock, _>(|pgd_list, cpu| {
+        let m = cpu.m();
+        // clone_pgd_range(pgd + KERNEL_PGD_BOUNDARY, swapper_pg_dir + KERNEL_PGD_BOUNDARY, ..): the entry that varies
+        let entry = Entry(m.load(init_entry(m)));
+        m.observe(Event::InitEntryRead {
+            present: entry.present(),
+        });
+        m.store(kernel_entry(m, mm), entry.0);
+        m.store(&m.kernel().mms[mm.index()].life, Life::Alive as u64);
+        m.observe(Event::MmBorn { mm });
+        pgd_list.list_add(mm);
     });
-    m.store(kernel_entry(m, mm), entry.0);
-    m.store(&m.kernel().mms[mm.index()].life, Life::Alive as u64);
-    m.observe(Event::MmBorn { mm });
-    pgd_lock.list_add(mm);
 }

@@ -14,9 +14,7 @@ use crate::mm::Life;
 
 /// Unlists the pgd of an mm that nobody refers to, then frees the mm.
 pub fn pgd_free<D: Design, M: Machine, C: MayTakePgdLock>(cpu: &mut Cpu<'_, M, C>, mm: MmId) {
-    let mut pgd_lock = cpu.pgd_lock_to_change::<D::PgdLock>();
-    pgd_lock.list_del(mm);
-    drop(pgd_lock);
+    cpu.with_pgd_lock_to_change::<D::PgdLock, _>(|pgd_list, _| pgd_list.list_del(mm));
     free_mm(cpu, mm);
 }
 

@@ -10,7 +10,7 @@
 use crate::cpu::{Cpu, Task};
 use crate::design::Design;
 use crate::event::Event;
-use crate::flush::{Flush, Moment, Unmap, changed, unlocked};
+use crate::flush::{Moment, Unmap, changed};
 use crate::id::{FrameId, MmId};
 use crate::machine::Machine;
 use crate::tlb::Scope;
@@ -25,24 +25,16 @@ pub fn split_huge_page<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: Mm
 
 /// `__split_huge_page_splitting`: marks the pmd and waits out fast-GUP. The compound page, if there was one.
 fn splitting<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) -> Option<FrameId> {
-    let flush = Flush {
-        mm,
-        scope: Scope::All,
-    };
-    let mut ptl = cpu.page_table_lock::<D::PtLock>(mm);
-    let pmd = ptl.read();
-    if !pmd.trans_huge() {
-        return None;
+    let (old, owed) = cpu.with_page_table_lock::<D::PtLock, _>(mm, |pmd, cpu| {
+        let old = pmd.read();
+        let newly = old.trans_huge() && pmd.set_splitting();
+        let owed = newly.then(|| changed::<D, Unmap<D>, _, _, _>(pmd, cpu, Scope::All));
+        (old, owed)
+    });
+    if let Some(owed) = owed {
+        owed.settle(cpu);
     }
-    let newly = ptl.set_splitting();
-    if newly {
-        changed::<D, Unmap<D>, _, _, _>(&mut ptl, flush);
-    }
-    ptl.unlock();
-    if newly {
-        unlocked::<D, Unmap<D>, _>(cpu, flush);
-    }
-    pmd.frame()
+    if old.trans_huge() { old.frame() } else { None }
 }
 
 /// `__split_huge_page_refcount`: the compound page becomes pages.
@@ -54,18 +46,16 @@ fn split_refcount<M: Machine>(cpu: &mut Cpu<'_, M, Task>, frame: FrameId) {
 
 /// `__split_huge_page_map`: not present, flush, table.
 fn map<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-    let flush = Flush {
-        mm,
-        scope: Scope::All,
-    };
-    let mut ptl = cpu.page_table_lock::<D::PtLock>(mm);
-    ptl.make_not_present();
-    changed::<D, Unmap<D>, _, _, _>(&mut ptl, flush);
+    let owed = cpu.with_page_table_lock::<D::PtLock, _>(mm, |pmd, cpu| {
+        pmd.make_not_present();
+        let owed = changed::<D, Unmap<D>, _, _, _>(pmd, cpu, Scope::All);
+        if !<Unmap<D> as Moment>::AFTER_UNLOCK {
+            pmd.populate();
+        }
+        owed
+    });
+    owed.settle(cpu);
     if <Unmap<D> as Moment>::AFTER_UNLOCK {
-        ptl.unlock();
-        unlocked::<D, Unmap<D>, _>(cpu, flush);
-        ptl = cpu.page_table_lock::<D::PtLock>(mm);
+        cpu.with_page_table_lock::<D::PtLock, _>(mm, |pmd, _| pmd.populate());
     }
-    ptl.populate();
-    ptl.unlock();
 }

@@ -11,8 +11,7 @@ use crate::machine::Machine;
 
 /// Makes `next` the mm of this CPU.
 pub fn switch_mm<M: Machine>(cpu: &mut Cpu<'_, M, Task>, next: MmId) {
-    let mut irqs_off = cpu.local_irq_save();
-    switch_mm_irqs_off(irqs_off.cpu(), next);
+    cpu.with_irqs_off(|cpu| switch_mm_irqs_off(cpu, next));
 }
 
 fn switch_mm_irqs_off<M: Machine, C: IrqsAreOff>(cpu: &mut Cpu<'_, M, C>, next: MmId) {

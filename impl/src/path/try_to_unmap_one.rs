@@ -5,7 +5,7 @@
 
 use crate::cpu::{Cpu, Task};
 use crate::design::Design;
-use crate::flush::{Flush, Unmap, changed, unlocked};
+use crate::flush::{Unmap, changed};
 use crate::id::MmId;
 use crate::machine::Machine;
 use crate::mm::put_page;
@@ -13,18 +13,13 @@ use crate::tlb::Scope;
 
 /// Unmaps the page behind the pte.
 pub fn try_to_unmap_one<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-    let flush = Flush {
-        mm,
-        scope: Scope::Page,
-    };
-    let mut ptl = cpu.pte_lock::<D::PtLock>(mm);
-    let frame = ptl.get_and_clear().frame();
-    if frame.is_some() {
-        changed::<D, Unmap<D>, _, _, _>(&mut ptl, flush);
-    }
-    ptl.unlock();
-    if let Some(frame) = frame {
-        unlocked::<D, Unmap<D>, _>(cpu, flush);
+    let unmapped = cpu.with_pte_lock::<D::PtLock, _>(mm, |pte, cpu| {
+        let frame = pte.get_and_clear().frame()?;
+        let owed = changed::<D, Unmap<D>, _, _, _>(pte, cpu, Scope::Page);
+        Some((frame, owed))
+    });
+    if let Some((frame, owed)) = unmapped {
+        owed.settle(cpu);
         put_page(cpu.m(), frame);
     }
 }

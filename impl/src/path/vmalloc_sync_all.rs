@@ -6,6 +6,7 @@
 
 use crate::cpu::{Cpu, HoldsPgdLock, Task};
 use crate::design::Design;
+use crate::door::Door;
 use crate::event::Event;
 use crate::id::MmId;
 use crate::machine::Machine;
@@ -17,14 +18,14 @@ pub fn vmalloc_sync_all<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>) {
     // The mapping that the caller wants synced (set_pgd by whoever vmalloc'ed).
     m.store(init_entry(m), KERNEL_ENTRY.0);
     m.observe(Event::InitEntrySet {});
-    let mut pgd_lock = cpu.pgd_lock_to_walk::<D::PgdLock>();
-    pgd_lock.for_each(|cpu, mm| {
-        if D::WALK_TAKES_PTL {
-            let mut ptl = cpu.page_table_lock::<D::PtLock>(mm);
-            vmalloc_sync_one(ptl.cpu(), mm);
-        } else {
-            vmalloc_sync_one(cpu, mm);
-        }
+    cpu.with_pgd_lock_to_walk::<D::PgdLock, _>(|pgd_list, cpu| {
+        pgd_list.for_each(cpu, |cpu, mm| {
+            if D::WALK_TAKES_PTL {
+                cpu.with_page_table_lock::<D::PtLock, _>(mm, |_, cpu| vmalloc_sync_one(cpu, mm));
+            } else {
+                vmalloc_sync_one(cpu, mm);
+            }
+        });
     });
 }
 
@@ -41,7 +42,7 @@ fn vmalloc_sync_one<M: Machine, C: HoldsPgdLock>(cpu: &mut Cpu<'_, M, C>, mm: Mm
 
 /// `set_pgd(pgd, *pgd_ref)`: stores the kernel entry. `xen_set_pgd` looks at `PagePinned` first and traps into the
 /// hypervisor only if it has to.
-pub(crate) fn set_pgd<M: Machine>(m: &M, mm: MmId) {
+pub(crate) fn set_pgd<M: Machine>(m: Door<'_, M>, mm: MmId) {
     let entry = kernel_entry(m, mm);
     let pinned = m.env().xen_pin && {
         let pinned = m.load(&m.kernel().pgd_pages[mm.index()].pinned) != 0;

@@ -10,10 +10,10 @@ use crate::machine::Machine;
 
 /// Makes the pgd page read-only: only the hypervisor may store into it.
 pub fn xen_pgd_pin<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-    cpu.page_table_lock::<D::PtLock>(mm).set_pinned(true);
+    cpu.with_page_table_lock::<D::PtLock, _>(mm, |pmd, _| pmd.set_pinned(true));
 }
 
 /// Makes it writable again.
 pub fn xen_pgd_unpin<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-    cpu.page_table_lock::<D::PtLock>(mm).set_pinned(false);
+    cpu.with_page_table_lock::<D::PtLock, _>(mm, |pmd, _| pmd.set_pinned(false));
 }

@@ -10,7 +10,7 @@ use crate::machine::Machine;
 use crate::syscall::{Syscall, UserReturn};
 
 /// Unmaps the page behind the own pte, flushes if anything calls for it, and returns to user mode.
-pub fn zap_page_range<D: Design, M: Machine>(syscall: Syscall<'_, M>) -> UserReturn {
+pub fn zap_page_range<D: Design, M: Machine>(syscall: Syscall<'_, M>) -> UserReturn<'_> {
     let Some(mm) = syscall.current_mm() else {
         return syscall.return_to_user();
     };
@@ -22,6 +22,6 @@ pub fn zap_page_range<D: Design, M: Machine>(syscall: Syscall<'_, M>) -> UserRet
 }
 
 /// `madvise_dontneed`: the same.
-pub fn madvise_dontneed<D: Design, M: Machine>(syscall: Syscall<'_, M>) -> UserReturn {
+pub fn madvise_dontneed<D: Design, M: Machine>(syscall: Syscall<'_, M>) -> UserReturn<'_> {
     zap_page_range::<D, M>(syscall)
 }

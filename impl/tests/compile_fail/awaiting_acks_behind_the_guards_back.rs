@@ -1,4 +1,4 @@
-//! The wider token is borrowed while the guard lives.
+//! The wider token is borrowed while the section lasts.
 use shootdown_impl::cpu::{Cpu, Task};
 use shootdown_impl::design::Plain;
 use shootdown_impl::id::MmId;
@@ -6,11 +6,11 @@ use shootdown_impl::machine::Machine;
 use shootdown_impl::path::flush_tlb::flush_tlb_mm;
 
 fn clear_flush_young<M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-    let mut ptl = cpu.page_table_lock::<Plain>(mm);
-    if ptl.test_and_clear_young() {
-        flush_tlb_mm(cpu, mm);
-    }
-    ptl.unlock();
+    cpu.with_page_table_lock::<Plain, _>(mm, |pmd, _| {
+        if pmd.test_and_clear_young() {
+            flush_tlb_mm(cpu, mm);
+        }
+    });
 }
 
 fn main() {}

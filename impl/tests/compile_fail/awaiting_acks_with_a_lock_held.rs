@@ -6,10 +6,11 @@ use shootdown_impl::machine::Machine;
 use shootdown_impl::path::flush_tlb::flush_tlb_mm;
 
 fn clear_flush_young<M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-    let mut ptl = cpu.page_table_lock::<Plain>(mm);
-    if ptl.test_and_clear_young() {
-        flush_tlb_mm(ptl.cpu(), mm);
-    }
+    cpu.with_page_table_lock::<Plain, _>(mm, |pmd, cpu| {
+        if pmd.test_and_clear_young() {
+            flush_tlb_mm(cpu, mm);
+        }
+    });
 }
 
 fn main() {}

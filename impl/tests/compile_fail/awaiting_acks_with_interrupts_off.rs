@@ -5,8 +5,7 @@ use shootdown_impl::machine::Machine;
 use shootdown_impl::path::flush_tlb::flush_tlb_page;
 
 fn flush<M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-    let mut irqs_off = cpu.local_irq_save();
-    flush_tlb_page(irqs_off.cpu(), mm);
+    cpu.with_irqs_off(|cpu| flush_tlb_page(cpu, mm));
 }
 
 fn main() {}

@@ -5,8 +5,9 @@ use shootdown_impl::id::MmId;
 use shootdown_impl::machine::Machine;
 
 fn inverted<M: Machine>(cpu: &mut Cpu<'_, M, Task>, mm: MmId) {
-    let mut ptl = cpu.page_table_lock::<IrqSave>(mm);
-    ptl.cpu().pgd_lock_to_change::<PgdSpin<IrqSave>>().list_del(mm);
+    cpu.with_page_table_lock::<IrqSave, _>(mm, |_, cpu| {
+        cpu.with_pgd_lock_to_change::<PgdSpin<IrqSave>, _>(|pgd_list, _| pgd_list.list_del(mm));
+    });
 }
 
 fn main() {}

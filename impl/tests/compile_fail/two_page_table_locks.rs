@@ -5,8 +5,9 @@ use shootdown_impl::id::MmId;
 use shootdown_impl::machine::Machine;
 
 fn both<M: Machine>(cpu: &mut Cpu<'_, M, Task>, a: MmId, b: MmId) {
-    let mut outer = cpu.page_table_lock::<Plain>(a);
-    let _inner = outer.cpu().page_table_lock::<Plain>(b);
+    cpu.with_page_table_lock::<Plain, _>(a, |_, cpu| {
+        cpu.with_page_table_lock::<Plain, _>(b, |_, _| {});
+    });
 }
 
 fn main() {}

@@ -8,15 +8,16 @@ use std::cell::Cell;
 
 use std::sync::Arc;
 
-use shootdown_impl::cpu::{Cpu, Task};
+use shootdown_impl::cpu::{CarriesNoCpu, Cpu, Task};
 use shootdown_impl::design::{Axes, Design, Rwlock, Tracked};
 use shootdown_impl::env::Environment;
-use shootdown_impl::event::Event;
+use shootdown_impl::event::{Event, Lock};
 use shootdown_impl::id::{CpuId, CpuMask, MmId};
 use shootdown_impl::irq::Vector;
 use shootdown_impl::kernel::{Kernel, Loc};
 use shootdown_impl::machine::{IrqFlags, Machine, Word};
 use shootdown_impl::operation::{Code, KernelCode, Operation};
+use shootdown_impl::page_table::Entry;
 use shootdown_impl::spinlock::{Draw, Ticket};
 use shootdown_impl::tlb::{Access, AccessKind, Scope, Slot, TlbState};
 
@@ -124,13 +125,62 @@ impl Bent<'_> {
         CpuMask::of(self.this_cpu()).word()
     }
 
-    /// The whole CPU, for wrong paths: they begin where right ones begin.
-    pub fn cpu(&self) -> Cpu<'_, Self, Task> {
-        Cpu::boot(self)
+    /// Lends the whole CPU to a part of a wrong path, whatever the rest of it has done at the bare door: what the types
+    /// refuse to kernel code is written like this.
+    pub fn cpu<R>(
+        &self,
+        part: impl for<'id> FnOnce(&mut Cpu<'id, Self, Task>) -> R + CarriesNoCpu,
+    ) -> R {
+        Cpu::boot(self, part)
+    }
+
+    /// A part of a wrong path inside the pte's lock, taken irqsave as the default design does.
+    pub fn with_pte_lock<R>(&self, mm: MmId, part: impl FnOnce() -> R) -> R {
+        let (lock, loc) = if self.env.split_ptlocks {
+            (Lock::Pte(mm), Loc::PteLock(mm))
+        } else {
+            (Lock::PageTable(mm), Loc::PageTableLock(mm))
+        };
+        let flags = self.local_irq_save();
+        self.lock(lock, self.word(loc));
+        let result = part();
+        self.unlock(lock, self.word(loc));
+        self.local_irq_restore(flags);
+        result
+    }
+
+    /// `ptep_test_and_clear_young`, under the pte's lock.
+    pub fn test_and_clear_young(&self, mm: MmId, slot: Slot) -> bool {
+        let entry = self.word(Loc::UserEntry(mm, slot));
+        let old = Entry(self.fetch_and(entry, !Entry::ACCESSED));
+        let young = old.present() && old.young();
+        self.observe(Event::ClearYoung { mm, slot, young });
+        young
+    }
+
+    /// `ptep_get_and_clear`, under the pte's lock.
+    pub fn get_and_clear(&self, mm: MmId) -> Entry {
+        let slot = Slot::Pte;
+        let old = Entry(self.fetch_and(self.word(Loc::UserEntry(mm, slot)), 0));
+        let frame = old.frame();
+        self.observe(Event::GetAndClear { mm, slot, frame });
+        old
+    }
+
+    /// `inc_tlb_flush_pending`.
+    pub fn raise_pending(&self, mm: MmId) {
+        self.fetch_add(self.word(Loc::FlushPending(mm)), 1);
+        self.observe(Event::PendingRaised { mm });
+    }
+
+    /// `dec_tlb_flush_pending`.
+    pub fn drop_pending(&self, mm: MmId) {
+        self.fetch_add(self.word(Loc::FlushPending(mm)), 1u64.wrapping_neg());
+        self.observe(Event::PendingDropped { mm });
     }
 
     /// Takes a spinlock without asking the types.
-    pub fn lock(&self, lock: shootdown_impl::event::Lock, word: &Word) {
+    pub fn lock(&self, lock: Lock, word: &Word) {
         if let Draw::Behind(ticket) = self.machine.ticket_draw(word) {
             self.machine.observe(Event::LockWait { lock });
             self.machine.ticket_wait(word, ticket);
@@ -139,7 +189,7 @@ impl Bent<'_> {
     }
 
     /// Lets go of it.
-    pub fn unlock(&self, lock: shootdown_impl::event::Lock, word: &Word) {
+    pub fn unlock(&self, lock: Lock, word: &Word) {
         self.machine.ticket_release(word);
         self.machine.observe(Event::LockReleased { lock });
     }
@@ -245,22 +295,7 @@ pub fn straight(axes: Axes) -> Arc<dyn Runnable> {
     (compiled(axes).right)()
 }
 
-/// The code of a design of its own: for faults in a policy.
+/// The code of another design: for faults that are a choice on an axis.
 pub fn policy<D: Design>() -> Arc<dyn Runnable> {
     Arc::new(KernelCode::<D>::new())
 }
-
-/// A design that is `tracked` but for how it flushes.
-macro_rules! tracked_but {
-    ($name:ident, $policy:ty) => {
-        struct $name;
-        impl Design for $name {
-            type PgdLock = PgdSpin<IrqSave>;
-            const WALK_TAKES_PTL: bool = true;
-            type PtLock = IrqSave;
-            type Flush = $policy;
-            const AXES: Axes = Tracked::AXES;
-        }
-    };
-}
-pub(super) use tracked_but;

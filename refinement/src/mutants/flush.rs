@@ -1,11 +1,7 @@
 //! Faults in flushing: when, whom, how much, waited for or not. How it is counted: `pending.rs`.
 
-use shootdown_impl::design::{
-    AfterUnlockTracked, Axes, Design, FlushPolicy, IrqSave, PgdSpin, Tracked,
-};
 use shootdown_impl::event::{Event, Flushed};
 use shootdown_impl::fault::Fault as HostFault;
-use shootdown_impl::flush::{AfterUnlock, Counter, PendingCounter, UnderLock};
 use shootdown_impl::id::{CpuId, CpuMask, FrameId, MmId};
 use shootdown_impl::irq::Vector;
 use shootdown_impl::kernel::Loc;
@@ -13,11 +9,11 @@ use shootdown_impl::machine::{Machine, Word};
 use shootdown_impl::operation::Operation;
 use shootdown_impl::page_table::Entry;
 use shootdown_impl::path::flush_tlb::flush_tlb_page;
-use shootdown_impl::tlb::Scope;
+use shootdown_impl::tlb::{Scope, Slot};
 use shootdown_spec::design::{Design as SpecDesign, Flush, PgdLock, Ptl};
 use shootdown_spec::variant::Variant;
 
-use super::bent::{Bent, Fault, bent, policy, tracked_but};
+use super::bent::{Bent, Fault, bent};
 use super::{Mutant, Part, mutant, place};
 
 /// The protocol of `tracked` but for when it flushes.
@@ -137,7 +133,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         Part::Flush,
         "flush-under-the-lock",
         "ptep_clear_flush_young() awaits the acknowledgements with the lock held: CPU1 of the 2011 deadlock",
-        |_| policy::<UnderTheLock>(),
+        |a| bent(a, &UnderTheLock),
         "mm0=page_referenced_one/mm0=idle",
     )
     .model_design(spec(Flush::UnderLock))
@@ -289,7 +285,7 @@ impl Fault for MaskReadEarly {
 }
 
 /// `put_page` for paths that are written outside the kernel's own.
-fn put_page(at: &Bent<'_>, frame: FrameId) {
+pub(super) fn put_page(at: &Bent<'_>, frame: FrameId) {
     let refs = at.word(Loc::FrameRefs(frame));
     let old = at.machine.fetch_add(refs, u64::MAX);
     let freed = old == 1;
@@ -311,13 +307,13 @@ macro_rules! try_to_unmap_one {
                 };
                 let owes: fn(Entry) -> bool = $owes;
                 let after: fn(&Bent<'_>, MmId, FrameId, bool) = $after;
-                let mut cpu = at.cpu();
-                let mut ptl = cpu.pte_lock::<IrqSave>(mm);
-                let old = ptl.get_and_clear();
-                if owes(old) {
-                    PendingCounter::raise(&mut ptl);
-                }
-                ptl.unlock();
+                let old = at.with_pte_lock(mm, || {
+                    let old = at.get_and_clear(mm);
+                    if owes(old) {
+                        at.raise_pending(mm);
+                    }
+                    old
+                });
                 if let Some(frame) = old.frame() {
                     after(at, mm, frame, owes(old));
                 }
@@ -327,8 +323,8 @@ macro_rules! try_to_unmap_one {
 }
 
 fn flush_and_settle(at: &Bent<'_>, mm: MmId) {
-    flush_tlb_page(&mut at.cpu(), mm);
-    PendingCounter::settle(&mut at.cpu(), mm);
+    at.cpu(|cpu| flush_tlb_page(cpu, mm));
+    at.drop_pending(mm);
 }
 
 try_to_unmap_one!(
@@ -361,16 +357,17 @@ impl Fault for ZapSkipsFlush {
         let Some(mm) = at.machine.tlb_state().current_mm() else {
             return;
         };
-        let mut cpu = at.cpu();
-        let mut ptl = cpu.pte_lock::<IrqSave>(mm);
-        PendingCounter::owed(&mut ptl);
-        let frame = ptl.get_and_clear().frame();
-        if frame.is_some() {
-            PendingCounter::raise(&mut ptl);
-        }
-        ptl.unlock();
+        let frame = at.with_pte_lock(mm, || {
+            let count = at.load(at.word(Loc::FlushPending(mm))).min(255) as u8;
+            at.observe(Event::PendingRead { mm, count });
+            let frame = at.get_and_clear(mm).frame();
+            if frame.is_some() {
+                at.raise_pending(mm);
+            }
+            frame
+        });
         if let Some(frame) = frame {
-            PendingCounter::settle(&mut at.cpu(), mm);
+            at.drop_pending(mm);
             put_page(at, frame);
         }
         at.machine.observe(Event::ReturnToUser {});
@@ -386,13 +383,22 @@ impl Fault for OwnTlbKept {
     }
 }
 
-tracked_but!(UnderTheLock, YoungUnderLock);
-
-struct YoungUnderLock;
-impl FlushPolicy for YoungUnderLock {
-    type Young = UnderLock;
-    type Unmap = AfterUnlock;
-    type Pending = <AfterUnlockTracked as FlushPolicy>::Pending;
+/// What the types refuse: page aging whose flush is inside the pte's lock, and so not counted.
+struct UnderTheLock;
+impl Fault for UnderTheLock {
+    fn replaces(&self, operation: Operation) -> bool {
+        matches!(operation, Operation::PageReferencedOne(_, Slot::Pte))
+    }
+    fn path(&self, at: &Bent<'_>, operation: Operation) {
+        let Operation::PageReferencedOne(mm, slot) = operation else {
+            return;
+        };
+        at.with_pte_lock(mm, || {
+            if at.test_and_clear_young(mm, slot) {
+                at.cpu(|cpu| flush_tlb_page(cpu, mm));
+            }
+        });
+    }
 }
 
 /// What the types refuse: the flush inside `local_irq_save`, written with a second token.
@@ -405,13 +411,13 @@ impl Fault for IrqsOffFlush {
         let Operation::PageReferencedOne(mm, _) = operation else {
             return;
         };
-        let mut cpu = at.cpu();
-        let mut ptl = cpu.pte_lock::<IrqSave>(mm);
-        let young = ptl.test_and_clear_young();
-        if young {
-            PendingCounter::raise(&mut ptl);
-        }
-        ptl.unlock();
+        let young = at.with_pte_lock(mm, || {
+            let young = at.test_and_clear_young(mm, Slot::Pte);
+            if young {
+                at.raise_pending(mm);
+            }
+            young
+        });
         if young {
             let flags = at.machine.local_irq_save();
             flush_and_settle(at, mm);

@@ -1,7 +1,7 @@
 //! Faults around `pgd_list`: links, membership, and the walk.
 
 use shootdown_impl::design::{IrqSave, PgdSpin};
-use shootdown_impl::event::Event;
+use shootdown_impl::event::{Event, Lock};
 use shootdown_impl::fault::Fault as HostFault;
 use shootdown_impl::id::MmId;
 use shootdown_impl::kernel::{Loc, Node};
@@ -120,10 +120,41 @@ pub(super) fn free_mm(at: &Bent<'_>, mm: MmId) {
     at.machine.observe(Event::MmFreed { mm });
 }
 
-fn list_del(at: &Bent<'_>, mm: MmId) {
-    at.cpu()
-        .pgd_lock_to_change::<PgdSpin<IrqSave>>()
-        .list_del(mm);
+/// `pgd_list_del()` inside `pgd_lock`, as `pgd_free` does it.
+pub(super) fn list_del(at: &Bent<'_>, mm: MmId) {
+    at.cpu(|cpu| {
+        cpu.with_pgd_lock_to_change::<PgdSpin<IrqSave>, _>(|pgd_list, _| pgd_list.list_del(mm));
+    });
+}
+
+/// A part of a wrong path inside `pgd_lock`.
+pub(super) fn with_pgd_lock<R>(at: &Bent<'_>, part: impl FnOnce() -> R) -> R {
+    let flags = at.local_irq_save();
+    at.lock(Lock::PgdLock, at.word(Loc::PgdLock));
+    let result = part();
+    at.unlock(Lock::PgdLock, at.word(Loc::PgdLock));
+    at.local_irq_restore(flags);
+    result
+}
+
+/// `pgd_list_add()`, inside `pgd_lock`.
+pub(super) fn list_add(at: &Bent<'_>, mm: MmId) {
+    let (kernel, node) = (at.kernel(), Node::Page(mm));
+    let next = at.load(at.word(Loc::ListNext(Node::Head)));
+    let Some(next_node) = kernel.node_at(next) else {
+        return;
+    };
+    at.store(at.word(Loc::ListPrev(next_node)), kernel.node_address(node));
+    at.store(at.word(Loc::ListNext(node)), next);
+    at.store(
+        at.word(Loc::ListPrev(node)),
+        kernel.node_address(Node::Head),
+    );
+    at.store(
+        at.word(Loc::ListNext(Node::Head)),
+        kernel.node_address(node),
+    );
+    at.observe(Event::ListAdd { mm });
 }
 
 /// A wrong `pgd_free`.
@@ -149,7 +180,7 @@ pgd_free!(UnlistAfterFree, |at, mm| {
     list_del(at, mm);
 });
 pgd_free!(NeverUnlisted, |at, mm| {
-    drop(at.cpu().pgd_lock_to_change::<PgdSpin<IrqSave>>());
+    with_pgd_lock(at, || {});
     free_mm(at, mm);
 });
 pgd_free!(OtherUnlisted, |at, mm| {
@@ -166,10 +197,10 @@ impl Fault for ListedBeforeClone {
         let Operation::PgdAlloc(mm) = operation else {
             return;
         };
-        let mut cpu = at.cpu();
-        let mut pgd_lock = cpu.pgd_lock_to_change::<PgdSpin<IrqSave>>();
-        pgd_lock.list_add(mm);
-        clone_pgd(at, mm);
+        with_pgd_lock(at, || {
+            list_add(at, mm);
+            clone_pgd(at, mm);
+        });
     }
 }
 

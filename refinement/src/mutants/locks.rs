@@ -1,13 +1,10 @@
 //! Faults in locking: not taken, the wrong one, released too early or too often, interrupts left as they are.
 
-use shootdown_impl::design::{
-    AfterUnlockTracked, Axes, Design, IrqSave, PgdSpin, Plain, Spinning, Tracked,
-};
+use shootdown_impl::design::{AfterUnlockTracked, Combined, IrqSave, PgdSpin, Plain, TrackedPlain};
 use shootdown_impl::event::{Event, Lock};
 use shootdown_impl::id::MmId;
-use shootdown_impl::irq::IrqState;
 use shootdown_impl::kernel::Loc;
-use shootdown_impl::machine::{IrqFlags, Machine, Word};
+use shootdown_impl::machine::{IrqFlags, Word};
 use shootdown_impl::operation::Operation;
 use shootdown_impl::spinlock::Draw;
 use shootdown_spec::design::{Design as SpecDesign, Flush, PgdLock, Ptl};
@@ -74,7 +71,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         Part::Locks,
         "ptl-without-irqsave",
         "spin_lock(&mm->page_table_lock) where the walk waits for it with interrupts off",
-        |_| policy::<PlainPtl>(),
+        |_| policy::<TrackedPlain>(),
         "mm0=page_referenced_one/none=vmalloc_sync_all",
     )
     .env("nosplit")
@@ -89,14 +86,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         Part::Locks,
         "missing-irq-restore",
         "spin_unlock(ptl) in place of spin_unlock_irqrestore(ptl, flags)",
-        |_| policy::<PtlNeverRestores>(),
+        |a| bent(a, &PTL_NEVER_RESTORES),
         "mm0=page_referenced_one/mm0=page_referenced_one",
     ),
     mutant(
         Part::Locks,
         "missing-irq-restore-of-pgd-lock",
         "spin_unlock(&pgd_lock) in place of spin_unlock_irqrestore(&pgd_lock, flags)",
-        |_| policy::<PgdLockNeverRestores>(),
+        |a| bent(a, &PGD_LOCK_NEVER_RESTORES),
         "none=vmalloc_sync_all/none=idle",
     ),
     mutant(
@@ -192,33 +189,29 @@ pub(super) const MUTANTS: &[Mutant] = &[
     .types("two_page_table_locks"),
 ];
 
-macro_rules! design {
-    ($name:ident, $pgd:ty, $walk:literal, $ptl:ty) => {
-        struct $name;
-        impl Design for $name {
-            type PgdLock = $pgd;
-            const WALK_TAKES_PTL: bool = $walk;
-            type PtLock = $ptl;
-            type Flush = AfterUnlockTracked;
-            const AXES: Axes = Tracked::AXES;
-        }
-    };
-}
-design!(WalkWithoutPtl, PgdSpin<IrqSave>, false, IrqSave);
-design!(PlainPgdLock, PgdSpin<Plain>, true, IrqSave);
-design!(PlainPtl, PgdSpin<IrqSave>, true, Plain);
-design!(PtlNeverRestores, PgdSpin<IrqSave>, true, NeverRestores);
-design!(PgdLockNeverRestores, PgdSpin<NeverRestores>, true, IrqSave);
+type WalkWithoutPtl = Combined<PgdSpin<IrqSave>, false, IrqSave, AfterUnlockTracked>;
+type PlainPgdLock = Combined<PgdSpin<Plain>, true, IrqSave, AfterUnlockTracked>;
 
-/// `spin_lock_irqsave` whose unlock leaves interrupts off.
-struct NeverRestores;
-impl Spinning for NeverRestores {
-    type Inside<I: IrqState> = I::Off;
-    type Flags = IrqFlags;
-    fn save<M: Machine>(m: &M) -> IrqFlags {
-        m.local_irq_save()
+/// `spin_lock_irqsave` of a page-table lock or of `pgd_lock` whose unlock leaves interrupts off.
+struct NeverRestores(fn(Lock) -> bool);
+const PTL_NEVER_RESTORES: NeverRestores =
+    NeverRestores(|lock| matches!(lock, Lock::Pte(_) | Lock::PageTable(_)));
+const PGD_LOCK_NEVER_RESTORES: NeverRestores = NeverRestores(|lock| lock == Lock::PgdLock);
+impl Fault for NeverRestores {
+    fn observe(&self, at: &Bent<'_>, event: Event) {
+        at.machine.observe(event);
+        // The restore comes right after the unlock.
+        at.set(match event {
+            Event::LockReleased { lock } => (self.0)(lock).into(),
+            _ => 0,
+        });
     }
-    fn restore<M: Machine>(_: &M, _: IrqFlags) {}
+    fn local_irq_restore(&self, at: &Bent<'_>, flags: IrqFlags) {
+        if !at.noted(1) {
+            at.machine.local_irq_restore(flags);
+        }
+        at.set(0);
+    }
 }
 
 /// No `pgd_lock` in one operation: neither lock nor interrupt flag nor event.
@@ -417,9 +410,7 @@ impl Fault for Inverted {
         let ptl = at.word(Loc::PageTableLock(mm));
         let flags = at.machine.local_irq_save();
         at.lock(Lock::PageTable(mm), ptl);
-        at.cpu()
-            .pgd_lock_to_change::<PgdSpin<IrqSave>>()
-            .list_del(mm);
+        super::list::list_del(at, mm);
         at.unlock(Lock::PageTable(mm), ptl);
         at.machine.local_irq_restore(flags);
         super::list::free_mm(at, mm);

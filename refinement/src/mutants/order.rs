@@ -1,6 +1,5 @@
 //! Faults in the order of steps.
 
-use shootdown_impl::design::{IrqSave, PgdSpin};
 use shootdown_impl::event::{Event, Lock};
 use shootdown_impl::id::MmId;
 use shootdown_impl::kernel::Loc;
@@ -12,7 +11,7 @@ use shootdown_impl::tlb::Slot;
 use shootdown_spec::variant::Variant;
 
 use super::bent::{Bent, Fault, bent};
-use super::list::read_init_entry;
+use super::list::{list_add, read_init_entry, with_pgd_lock};
 use super::{Mutant, Part, mutant};
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -160,12 +159,12 @@ impl Fault for CloneBeforeLock {
             return;
         };
         let entry = read_init_entry(at);
-        let mut cpu = at.cpu();
-        let mut pgd_lock = cpu.pgd_lock_to_change::<PgdSpin<IrqSave>>();
-        at.machine.store(at.word(Loc::KernelEntry(mm)), entry);
-        at.machine.store(at.word(Loc::Life(mm)), Life::Alive as u64);
-        at.machine.observe(Event::MmBorn { mm });
-        pgd_lock.list_add(mm);
+        with_pgd_lock(at, || {
+            at.machine.store(at.word(Loc::KernelEntry(mm)), entry);
+            at.machine.store(at.word(Loc::Life(mm)), Life::Alive as u64);
+            at.machine.observe(Event::MmBorn { mm });
+            list_add(at, mm);
+        });
     }
 }
 

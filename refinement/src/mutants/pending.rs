@@ -1,22 +1,16 @@
 //! Faults in counting the flushes that are put off: `tlb_flush_pending` as a flag, too late, too early, not at all.
 
-use shootdown_impl::cpu::{Context, Cpu, Task};
-use shootdown_impl::design::{
-    Axes, Design, FlushAfterUnlock, FlushPolicy, IrqSave, PgdSpin, Spinning, Tracked,
-};
+use shootdown_impl::design::{Combined, FlushAfterUnlock, IrqSave, PgdSpin};
 use shootdown_impl::event::{Event, Lock};
-use shootdown_impl::flush::{AfterUnlock, Counter, Flush as FlushOf, Moment, PendingCounter};
-use shootdown_impl::id::MmId;
 use shootdown_impl::kernel::Loc;
-use shootdown_impl::machine::{Machine, Word};
-use shootdown_impl::mm::{Covers, PtlGuard};
+use shootdown_impl::machine::Word;
 use shootdown_impl::operation::Operation;
 use shootdown_impl::path::flush_tlb::flush_tlb_page;
 use shootdown_spec::design::Flush;
 use shootdown_spec::variant::Variant;
 
-use super::bent::{Bent, Fault, bent, policy, tracked_but};
-use super::flush::spec;
+use super::bent::{Bent, Fault, bent, policy};
+use super::flush::{put_page, spec};
 use super::{Mutant, Part, mutant};
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -48,14 +42,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         Part::Flush,
         "counter-dropped-before-the-flush",
         "dec_tlb_flush_pending() before the flush is complete",
-        |_| policy::<DroppedEarly>(),
+        |a| bent(a, &DroppedEarly),
         "none=try_to_unmap_one/mm0=zap_page_range",
     ),
     mutant(
         Part::Flush,
         "counter-dropped-twice",
         "dec_tlb_flush_pending() twice",
-        |_| policy::<DroppedTwice>(),
+        |a| bent(a, &DroppedTwice),
         "none=try_to_unmap_one@mm0/none=idle",
     ),
     mutant(
@@ -135,59 +129,44 @@ impl Fault for ReadEarly {
     }
 }
 
-tracked_but!(NotCounted, FlushAfterUnlock);
-tracked_but!(DroppedEarly, DropsEarly);
-tracked_but!(DroppedTwice, DropsTwice);
+/// `tracked` that puts its flushes off and does not count them.
+type NotCounted = Combined<PgdSpin<IrqSave>, true, IrqSave, FlushAfterUnlock>;
 
-/// `dec_tlb_flush_pending` first, then the flush.
-struct DropsEarly;
-struct SettlesThenFlushes;
-impl FlushPolicy for DropsEarly {
-    type Young = AfterUnlock;
-    type Unmap = SettlesThenFlushes;
-    type Pending = SettledAlready;
-}
-impl Moment for SettlesThenFlushes {
-    const AFTER_UNLOCK: bool = true;
-    fn under_lock<M: Machine, T: Spinning, C: Context, S: Covers>(
-        _: &mut PtlGuard<'_, M, T, C, S>,
-        _: FlushOf,
-    ) {
+/// `dec_tlb_flush_pending` first, then the flush: the decrement is done where the acknowledgements are not yet asked
+/// for, and not where it belongs.
+struct DroppedEarly;
+impl Fault for DroppedEarly {
+    fn replaces(&self, operation: Operation) -> bool {
+        matches!(operation, Operation::TryToUnmapOne(_))
     }
-    fn after_unlock<M: Machine>(cpu: &mut Cpu<'_, M, Task>, flush: FlushOf) {
-        PendingCounter::settle(cpu, flush.mm);
-        flush_tlb_page(cpu, flush.mm);
-    }
-}
-
-/// A counter with another `settle`.
-macro_rules! counter {
-    ($name:ident, |$cpu:ident, $mm:ident| $settle:block) => {
-        struct $name;
-        impl Counter for $name {
-            fn raise<M: Machine, T: Spinning, C: Context, S: Covers>(
-                guard: &mut PtlGuard<'_, M, T, C, S>,
-            ) {
-                PendingCounter::raise(guard);
+    fn path(&self, at: &Bent<'_>, operation: Operation) {
+        let Operation::TryToUnmapOne(mm) = operation else {
+            return;
+        };
+        let old = at.with_pte_lock(mm, || {
+            let old = at.get_and_clear(mm);
+            if old.frame().is_some() {
+                at.raise_pending(mm);
             }
-            fn owed<M: Machine, T: Spinning, C: Context, S: Covers>(
-                guard: &mut PtlGuard<'_, M, T, C, S>,
-            ) -> bool {
-                PendingCounter::owed(guard)
-            }
-            fn settle<M: Machine>($cpu: &mut Cpu<'_, M, Task>, $mm: MmId) $settle
+            old
+        });
+        if let Some(frame) = old.frame() {
+            at.drop_pending(mm);
+            at.cpu(|cpu| flush_tlb_page(cpu, mm));
+            put_page(at, frame);
         }
-    };
+    }
 }
-counter!(SettledAlready, |_cpu, _mm| {});
-counter!(SettlesTwice, |cpu, mm| {
-    PendingCounter::settle(cpu, mm);
-    PendingCounter::settle(cpu, mm);
-});
 
-struct DropsTwice;
-impl FlushPolicy for DropsTwice {
-    type Young = AfterUnlock;
-    type Unmap = AfterUnlock;
-    type Pending = SettlesTwice;
+struct DroppedTwice;
+impl Fault for DroppedTwice {
+    fn observe(&self, at: &Bent<'_>, event: Event) {
+        at.machine.observe(event);
+        if let Event::PendingDropped { mm } = event {
+            let minus_one = 1u64.wrapping_neg();
+            at.machine
+                .fetch_add(at.word(Loc::FlushPending(mm)), minus_one);
+            at.machine.observe(event);
+        }
+    }
 }
