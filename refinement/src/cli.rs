@@ -4,6 +4,7 @@ pub mod bounds;
 pub mod check;
 pub mod ci;
 pub mod completions;
+pub mod diagnose;
 #[cfg(test)]
 mod documented;
 pub mod error;
@@ -87,6 +88,8 @@ enum Command {
     Mutants(mutants::Args),
     /// A recorded run of real threads, against the protocol
     Validate(validate::Args),
+    /// The console log of a hung machine: who waits for whom, the cycle, or what is missing
+    Diagnose(diagnose::Args),
     /// Designs, environments, programs, properties, workloads and deviations
     List(list::Args),
     /// Print a completion script for a shell
@@ -121,6 +124,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Stress(args)) => stress::run(&args),
         Some(Command::Mutants(args)) => mutants::run(&args),
         Some(Command::Validate(args)) => validate::run(&args),
+        Some(Command::Diagnose(args)) => diagnose::run(&args),
         Some(Command::List(args)) => list::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Man) => completions::man(),

@@ -86,6 +86,14 @@ pub enum CliError {
         /// Where and what is wrong.
         error: shootdown_refinement::validate::reader::ReadError,
     },
+    /// A log that cannot be read.
+    #[error("{source_name}: {error}\n  docs/diagnose.md says what is read")]
+    Log {
+        /// Where it came from.
+        source_name: String,
+        /// What is wrong.
+        error: shootdown_trace::console::Unreadable,
+    },
     /// The text of an ftrace that cannot be read.
     #[error("{source_name}:{error}\n  docs/ftrace.md says how to record one")]
     Ftrace {

@@ -1,0 +1,137 @@
+//! Debuggers and emulators: crash's `bt -a`, gdb's `thread apply all bt`, QEMU's `info registers -a` and `info cpus`.
+
+use super::collect::Stream;
+use super::frame::Marker;
+use super::frame::{debugger_frame, named};
+use super::header::leading;
+use super::log::{Dump, Item, Kind, Log};
+
+/// A line of a debugger's, taken.
+pub(super) fn read(number: u64, text: &str, stream: &mut Stream, log: &mut Log) -> bool {
+    let dump = |kind, cpu| Dump {
+        kind,
+        cpu: Some(cpu),
+        line: number,
+        ..Dump::default()
+    };
+    match text.as_bytes()[0] {
+        b'#' => {
+            let Some((n, frame)) = debugger_frame(text, number) else {
+                return false;
+            };
+            let open = stream.dump.as_ref().is_some_and(|d| {
+                let frames = d
+                    .items
+                    .iter()
+                    .filter(|i| matches!(i, Item::Frame(_)))
+                    .count() as u32;
+                // Frames are numbered: another `#0` is another stack.
+                n > 0 || frames == 0 || d.items.iter().any(|i| matches!(i, Item::Marker(..)))
+            });
+            if open {
+                push(stream, Item::Frame(frame));
+            }
+            true
+        }
+        b'T' => {
+            let Some(rest) = text.strip_prefix("Thread ") else {
+                return false;
+            };
+            let Some(cpu) = rest.find("(CPU#").and_then(|at| leading(&rest[at + 5..])) else {
+                // A thread of a process, as gdb shows them: no CPU of a kernel.
+                return rest.starts_with(|c: char| c.is_ascii_digit());
+            };
+            let mut dump = dump(Kind::Cpu, cpu);
+            dump.skipped_idle = rest.contains("[halted");
+            stream.begin(dump, log);
+            true
+        }
+        b'C' | b'*' => {
+            // QEMU: `CPU#0`, `* CPU #0: pc=0xffffffff81 (halted) thread_id=3`.
+            let rest = text.trim_start_matches(['*', ' ']);
+            let Some(rest) = rest
+                .strip_prefix("CPU#")
+                .or_else(|| rest.strip_prefix("CPU #"))
+            else {
+                return false;
+            };
+            let Some(cpu) = leading(rest) else {
+                return false;
+            };
+            let behind = rest.trim_start_matches(|c: char| c.is_ascii_digit()).trim();
+            if !behind.is_empty() && !behind.starts_with(':') {
+                return false;
+            }
+            let mut dump = dump(Kind::Registers, cpu);
+            dump.skipped_idle = behind.contains("(halted)");
+            stream.begin(dump, log);
+            true
+        }
+        b'P' => {
+            // crash: `PID: 1234   TASK: ffff88  CPU: 3   COMMAND: "x"`.
+            let Some(rest) = text.strip_prefix("PID: ") else {
+                return false;
+            };
+            let Some(cpu) = rest
+                .find("CPU: ")
+                .and_then(|at| leading(&rest[at + 5..]))
+                .filter(|_| rest.contains("COMMAND:"))
+            else {
+                return false;
+            };
+            let mut dump = dump(Kind::Cpu, cpu);
+            dump.pid = leading(rest);
+            let name = rest
+                .split_once("COMMAND: ")
+                .map(|(_, name)| name.trim().trim_matches('"'));
+            dump.comm = name.map(|n| n.chars().take(32).collect());
+            stream.begin(dump, log);
+            true
+        }
+        b'[' => {
+            // crash: `[exception RIP: f+355]`, `[exception EIP: f+1]`.
+            let Some(rest) = text.strip_prefix("[exception ") else {
+                return false;
+            };
+            let Some((_, at)) = rest.split_once(": ") else {
+                return false;
+            };
+            let name = at.split(['+', ']', ' ']).next().unwrap_or("");
+            push(
+                stream,
+                Item::At(named(name, true, number), name.starts_with("unknown")),
+            );
+            true
+        }
+        b'-' => {
+            // crash: `--- <NMI exception stack> ---`, `--- <IRQ stack> ---`.
+            if !text.starts_with("--- <") {
+                return false;
+            }
+            push(stream, Item::Marker(Marker::Interrupted, number));
+            true
+        }
+        b'E' | b'R' => {
+            if stream
+                .dump
+                .as_ref()
+                .is_some_and(|d| d.kind == Kind::Registers)
+                && text.contains(" HLT=1")
+            {
+                if let Some(dump) = &mut stream.dump {
+                    dump.skipped_idle = true;
+                }
+            }
+            false
+        }
+        _ => false,
+    }
+}
+
+fn push(stream: &mut Stream, item: Item) {
+    if let Some(dump) = &mut stream.dump
+        && dump.items.len() < super::log::LONGEST_DUMP
+    {
+        dump.items.push(item);
+    }
+}
