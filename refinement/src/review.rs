@@ -26,6 +26,7 @@ pub mod run;
 mod runs;
 mod short;
 mod verdicts;
+pub mod word;
 
 use document::{Block, Document, Part};
 use findings::{Findings, plural};

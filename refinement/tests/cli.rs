@@ -21,6 +21,7 @@ mod cli {
     mod second_opinion_tlc;
     mod signals;
     mod usage;
+    mod verdict_tables;
 }
 
 /// The seed's deadlock, as `check` prints it: 11 steps, one context switch.

@@ -10,14 +10,12 @@ import { toggleTheme } from "./theme.js";
 
 // Which violation a cell opens first: what hangs or corrupts before what breaks a rule.
 const WORST = ["deadlock", "lock-cycle", "stale-tlb", "freed-frame", "gup", "pinned"];
-// Rules about waiting, broken without any harm in this cell.
-const RULES = ["strict", "upstream", "irqs-on", "lock-order"];
 
 const GLYPHS = {
   holds: ["✓", "holds"],
   violated: ["✗", "violated"],
   rule: ["△", "a rule is broken, nothing hangs"],
-  vacuous: ["∅", "vacuous: the dangerous spot was never reached"],
+  partial: ["◑", "partial: nothing is violated by the programs that ran, and not all did"],
   incomplete: ["◔", "incomplete: cut off"],
   running: ["…", "being checked"],
   waiting: ["·", "waiting"],
@@ -25,7 +23,7 @@ const GLYPHS = {
 
 function rank(property) {
   const n = WORST.indexOf(property.short);
-  return n >= 0 ? n : RULES.includes(property.short) ? 100 : 50;
+  return n >= 0 ? n : WORST.length;
 }
 
 // What a cell shows: its kind, and the violated properties, the worst first.
@@ -35,8 +33,7 @@ function kindOf(cell) {
   // A deadlock is a lack of progress too; said once, as in the README.
   const hangs = all.some((p) => p.short === "deadlock");
   const violated = all.filter((p) => !(hangs && p.name === "progress"));
-  if (violated.length) return [rank(violated[0]) < 100 ? "violated" : "rule", violated];
-  return [cell.verdict === "vacuous" && cell.properties.some((p) => p.verdict === "holds") ? "holds" : cell.verdict, []];
+  return [cell.word.kind, violated];
 }
 
 export function openStart(place, context) {
@@ -106,6 +103,11 @@ export function openStart(place, context) {
     );
   }
 
+  // What ran, where it is not everything: as in the report and the README.
+  const head = (name) => {
+    const ran = cells.find((cell) => cell.environment === name)?.workload || "everything";
+    return ran === "everything" ? name : `${name} (${ran} only)`;
+  };
   const columns = () => about.columns || [...new Set(cells.map((cell) => cell.environment))];
   const cellId = (cell) => `cell-${cell.design}-${cell.environment}`.replace(/[^\w.-]/g, "_");
 
@@ -115,7 +117,7 @@ export function openStart(place, context) {
     fill(
       table,
       h("caption", { class: "unseen" }, "Verdicts: designs in rows, environments in columns"),
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "design"), columns().map((name) => h("th", { scope: "col", title: about.environments.find((e) => e.name === name)?.about || "" }, name)))),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "design"), columns().map((name) => h("th", { scope: "col", title: about.environments.find((e) => e.name === name)?.about || "" }, head(name))))),
       h(
         "tbody",
         {},
@@ -126,7 +128,7 @@ export function openStart(place, context) {
             {},
             h("th", { scope: "row" }, h("span", { class: "mono design" }, name), h("span", { class: "origin", title: design.origin }, design.origin)),
             columns().map((column) => {
-              const cell = cells.find((x) => x.design === name && x.environment === column && (!x.workload || x.workload === "everything")) || cells.find((x) => x.design === name && x.environment === column);
+              const cell = cells.find((x) => x.design === name && x.environment === column);
               return h("td", { id: cell ? cellId(cell) : false });
             }),
           );
@@ -159,7 +161,8 @@ export function openStart(place, context) {
           )
         : kind === "running" || kind === "waiting"
           ? h("span", { class: "cell-names quiet" }, kind)
-          : h("span", { class: "cell-names" }, link(explore, kind, { class: "first", title: text, "aria-label": `${where}: ${kind}, open the explorer` })),
+          : h("span", { class: "cell-names" }, link(explore, cell.word.note, { class: "first", title: text, "aria-label": `${where}: ${kind}, open the explorer` })),
+      violated.length && cell.word.note ? h("span", { class: "cell-names quiet" }, cell.word.note) : "",
       odd,
       h("span", { class: "cell-states", title: unreached.length ? `never reached, so nothing is shown about: ${unreached.map((p) => p.short).join(", ")}` : "" }, cell.states ? `${count(cell.states)}${unreached.length ? ` · ∅${unreached.length}` : ""}` : "\u00a0"),
     );

@@ -7,6 +7,7 @@ use shootdown_spec::model::Protocol;
 use shootdown_spec::report::{StepRecord, steps};
 use shootdown_spec::schedule::schedule;
 use shootdown_spec::verdict::{States, Verdict};
+use shootdown_spec::workload::{Choice, Placement, Role, Workload};
 use std::collections::BTreeMap;
 
 /// One cell: what `check --format json` prints, and `matrix` lists.
@@ -15,7 +16,7 @@ pub struct CheckJson {
     schema: &'static str,
     design: String,
     environment: Environment,
-    workload: Vec<String>,
+    workload: WorkloadJson,
     variants: Vec<&'static str>,
     complete: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,6 +28,53 @@ pub struct CheckJson {
     peak_memory_bytes: u64,
     bytes_per_state: f64,
     collision_odds: f64,
+}
+
+/// What runs: one role for every CPU, or one for each.
+#[derive(Debug, Serialize)]
+struct WorkloadJson {
+    /// As it was written: a name, or the text form.
+    text: String,
+    /// Whether every CPU has the one role.
+    shared: bool,
+    roles: Vec<RoleJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct RoleJson {
+    /// `any`, `none` or an mm.
+    starts: String,
+    programs: Vec<ChoiceJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct ChoiceJson {
+    program: &'static str,
+    /// The only mm it may name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mm: Option<u8>,
+}
+
+impl WorkloadJson {
+    fn new(workload: &Workload) -> WorkloadJson {
+        let choice = |c: &Choice| ChoiceJson {
+            program: c.program.name(),
+            mm: c.mm.map(|mm| mm.0),
+        };
+        let role = |role: &Role| RoleJson {
+            starts: match role.placement {
+                Placement::Any => "any".to_string(),
+                Placement::Nowhere => "none".to_string(),
+                Placement::On(mm) => mm.to_string(),
+            },
+            programs: role.programs.iter().map(choice).collect(),
+        };
+        WorkloadJson {
+            text: workload.text.clone(),
+            shared: workload.cpus().is_none(),
+            roles: workload.roles.iter().map(role).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -70,15 +118,10 @@ impl CheckJson {
             })
             .collect();
         CheckJson {
-            schema: "shootdown/check/1",
+            schema: "shootdown/check/2",
             design: config.design.to_string(),
             environment: config.environment,
-            workload: config
-                .workload
-                .text
-                .split(',')
-                .map(str::to_string)
-                .collect(),
+            workload: WorkloadJson::new(&config.workload),
             variants: config.variants.iter().map(|v| v.name).collect(),
             complete: result.complete,
             stopped: result.stopped.map(|s| s.to_string()),

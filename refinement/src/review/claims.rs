@@ -87,7 +87,7 @@ fn cells(claim: &Claim, runs: &Runs<'_>) -> Table {
         };
         table.row([
             Entry::from(format!("`{}`{note}", cell.command)),
-            Entry::toned(summary(cell, runs), tone),
+            Entry::toned(summary(cell, runs, "everything"), tone),
             count(cell.states()).into(),
             cell.standing().into(),
         ]);

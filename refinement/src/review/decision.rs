@@ -4,6 +4,7 @@ use super::designs::{differing, programs, statements};
 use super::document::{Block, Entry, Part, Table, Tone};
 use super::findings::{Cell, Findings, Refined, count, plural};
 use super::runs::Runs;
+use super::word::{Kind, is_partial};
 use shootdown_spec::design::Design;
 use shootdown_spec::order::Proof;
 use shootdown_spec::verdict::Verdict;
@@ -105,11 +106,9 @@ pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
 fn advice(findings: &Findings) -> Vec<Block> {
     let text = |t: String| Block::Text(t);
     let of = |design: &str| {
-        let environments = findings
-            .grid
-            .iter()
-            .filter(|c| c.design == design && c.by_ipi());
-        environments.filter(|c| c.standing() == "acyclic").count()
+        let cells = of_design(findings, design).filter(|c| c.by_ipi());
+        let acyclic = |c: &&Cell| findings.standing(design, &c.env) == "acyclic";
+        cells.filter(acyclic).count()
     };
     vec![
         text(format!(
@@ -151,23 +150,60 @@ fn of_design<'a>(findings: &'a Findings, design: &'a str) -> impl Iterator<Item 
     findings.grid.iter().filter(move |c| c.design == design)
 }
 
+/// Cells in which a verdict means something, and in words the others: vacuous, or with programs left out.
+fn counted<'a>(cells: &[&'a Cell], properties: &[&str]) -> (Vec<&'a Cell>, String) {
+    let broken = |c: &Cell| properties.iter().any(|p| c.violates(p));
+    let vacuous = |c: &Cell| {
+        let verdicts = properties.iter().map(|p| c.verdict(p));
+        verdicts.into_iter().any(|v| v == Some(Verdict::Vacuous))
+    };
+    let (mut good, mut empty, mut partial) = (Vec::new(), Vec::new(), Vec::new());
+    for cell in cells {
+        if broken(cell) {
+            good.push(*cell);
+        } else if vacuous(cell) {
+            empty.push(format!("`{}`", cell.env));
+        } else if is_partial(&cell.workload) {
+            partial.push(format!("`{}`: {} only", cell.env, cell.workload));
+        } else {
+            good.push(*cell);
+        }
+    }
+    let mut notes = Vec::new();
+    if !empty.is_empty() {
+        notes.push(format!("vacuous in {}", empty.join(", ")));
+    }
+    if !partial.is_empty() {
+        notes.push(format!("partial in {}", partial.join(", ")));
+    }
+    let note = match notes.is_empty() {
+        true => String::new(),
+        false => format!("; {}", notes.join("; ")),
+    };
+    (good, note)
+}
+
 /// No deadlock where no interrupt frees an mm: how many environments, and for how many CPUs.
 fn quiet(findings: &Findings, design: &str) -> Entry {
     let cells: Vec<_> = of_design(findings, design)
         .filter(|c| c.by_ipi() && !c.environment.pgd_free_in_irq)
         .collect();
+    let (cells, note) = counted(&cells, &["no_deadlock"]);
     let holds = cells
         .iter()
         .filter(|c| c.verdict("no_deadlock") == Some(Verdict::Holds))
         .count();
-    let acyclic = cells.iter().filter(|c| c.standing() == "acyclic").count();
+    let acyclic = cells
+        .iter()
+        .filter(|c| findings.standing(design, &c.env) == "acyclic");
+    let acyclic = acyclic.count();
     let all = holds == cells.len() && acyclic == cells.len() && holds > 0;
     if !all && !cells.iter().any(|c| c.violates("no_deadlock")) {
         return Entry::toned("not decided", Tone::Open);
     }
     Entry::toned(
         format!(
-            "{}: holds in {holds} of {} environments, {acyclic} of them acyclic, so for any number of CPUs",
+            "{}: holds in {holds} of {} environments, {acyclic} of them acyclic, so for any number of CPUs{note}",
             if all { "No" } else { "**Yes**" },
             cells.len(),
         ),
@@ -213,13 +249,13 @@ fn must_stay_true(design: &str) -> &'static str {
     }
 }
 
-/// In how many environments some of these fall.
+/// In how many environments some of these are violated, of those in which they mean something.
 fn broken(findings: &Findings, runs: &Runs<'_>, design: &str, properties: &[&str]) -> Entry {
-    let cells: Vec<_> = of_design(findings, design).collect();
-    let decided = cells
+    let all: Vec<_> = of_design(findings, design).collect();
+    let ran = all
         .iter()
-        .filter(|c| c.outcome.as_ref().is_some_and(|o| o.complete))
-        .count();
+        .all(|c| c.outcome.as_ref().is_some_and(|o| o.complete));
+    let (cells, note) = counted(&all, properties);
     let broken: Vec<_> = cells
         .iter()
         .filter_map(|c| properties.iter().find(|p| c.violates(p)).map(|p| (*c, *p)))
@@ -227,15 +263,18 @@ fn broken(findings: &Findings, runs: &Runs<'_>, design: &str, properties: &[&str
     match broken.first() {
         Some((cell, property)) => Entry::toned(
             format!(
-                "in {} of {} environments, first {}",
+                "in {} of {} environments, first {}{note}",
                 broken.len(),
                 cells.len(),
                 runs.told(Some(cell), property)
             ),
-            Tone::Bad,
+            match Kind::of(broken.iter().map(|b| b.1), true, "everything") {
+                Kind::Rule => Tone::Rule,
+                _ => Tone::Bad,
+            },
         ),
-        None if decided == cells.len() && decided > 0 => Entry::toned(
-            format!("never, in {}", plural(decided, "environment")),
+        None if ran && !cells.is_empty() => Entry::toned(
+            format!("never, in {}{note}", plural(cells.len(), "environment")),
             Tone::Good,
         ),
         None => Entry::toned("not decided", Tone::Open),
@@ -276,7 +315,7 @@ fn claimed(
 fn verdict(cell: Option<&Cell>, runs: &Runs<'_>, property: &str) -> Entry {
     match cell.and_then(|c| c.verdict(property)) {
         Some(Verdict::Violated) => Entry::toned(
-            format!("`{property}` falls {}", runs.told(cell, property)),
+            format!("`{property}` is violated {}", runs.told(cell, property)),
             Tone::Bad,
         ),
         Some(Verdict::Holds) => Entry::toned(format!("`{property}` holds"), Tone::Good),

@@ -85,6 +85,8 @@ pub enum Tone {
     Good,
     /// A promise that is broken.
     Bad,
+    /// A rule about waiting that is broken, maybe on purpose; nothing hangs by that.
+    Rule,
     /// Not decided, or not as expected.
     Open,
 }

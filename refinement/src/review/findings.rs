@@ -1,6 +1,7 @@
 //! What one run found: everything the review quotes, and nothing it could not have measured.
 
 use super::run::Run;
+use super::word::is_partial;
 use serde::Deserialize;
 use shootdown_spec::design::DESIGNS;
 use shootdown_spec::environment::{Environment, FlushBackend};
@@ -366,6 +367,34 @@ impl Findings {
             }
         }
         names
+    }
+
+    /// Environments of the grid with what ran there.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, &str)> {
+        let column = |env: &str| self.grid.iter().find(|c| c.env == *env);
+        let cells = self.environments().into_iter().filter_map(column);
+        cells.map(|c| (c.env.as_str(), c.workload.as_str()))
+    }
+
+    /// What the static order and the model say together of a design in an environment, every program running.
+    pub fn standing(&self, design: &str, env: &str) -> &'static str {
+        let Some(cell) = self.cell(design, env) else {
+            return "not run";
+        };
+        let standing = cell.standing();
+        if !is_partial(&cell.workload) || cell.outcome.is_none() {
+            return standing;
+        }
+        let order = self
+            .orders
+            .iter()
+            .find(|o| o.design == design && o.env == env);
+        match order.map(|o| o.proof) {
+            Some(Proof::Acyclic) => "acyclic",
+            Some(Proof::OutOfScope) => "out of scope",
+            _ if standing == "cyclic, realised" => standing,
+            _ => "cyclic, undecided (partial)",
+        }
     }
 
     /// Cells that were not run, or not to their end.

@@ -92,6 +92,7 @@ fn table(table: &Table) -> Markup {
         Tone::Plain => None,
         Tone::Good => Some("good"),
         Tone::Bad => Some("bad"),
+        Tone::Rule => Some("rule"),
         Tone::Open => Some("open"),
     };
     html! {

@@ -4,20 +4,31 @@ use super::document::{Block, Entry, Part, Table, Tone};
 use super::findings::{Cell, Findings, count, plural};
 use super::runs::Runs;
 use super::short::short;
+use super::word::{self, Kind};
 use shootdown_spec::environment::ENVIRONMENTS;
 use shootdown_spec::property::PROPERTIES;
-use shootdown_spec::verdict::Verdict;
 
 pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
     let environments = findings.environments();
-    let head = || std::iter::once("design").chain(environments.iter().copied());
+    let columns: Vec<_> = findings.columns().collect();
+    let heads = columns
+        .iter()
+        .map(|(env, workload)| word::head(env, workload));
+    let heads: Vec<String> = std::iter::once("design".to_string()).chain(heads).collect();
+    let head = || heads.iter().cloned();
     let mut table = Table::new(head());
     let mut order = Table::new(head());
     for design in findings.designs() {
         let cells = || environments.iter().map(|env| findings.cell(design, env));
         let name = || Entry::from(format!("`{design}`"));
         table.row(std::iter::once(name()).chain(cells().map(|c| entry(c, runs))));
-        order.row(std::iter::once(name()).chain(cells().map(standing)));
+        order.row(
+            std::iter::once(name()).chain(
+                environments
+                    .iter()
+                    .map(|env| standing(findings, design, env)),
+            ),
+        );
     }
     let mut bounds = Table::new(["environment", "bounds and axes", "workload", "stands for"]);
     for env in &environments {
@@ -51,6 +62,13 @@ pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
                     .into(),
             ),
             Block::Table(table),
+            Block::Text(word::footnote(columns.iter().copied()).unwrap_or_default()),
+            Block::Text(
+                "Red: something hangs or is corrupted. Amber: a rule about waiting is broken, which a design may do on \
+                 purpose, and nothing hangs by that alone. Green: every program ran and nothing is violated. Yellow: not \
+                 decided, or partial."
+                    .into(),
+            ),
             Block::Text(size(findings)),
             Block::Heading("Bounds and environments".into()),
             Block::Text(
@@ -78,48 +96,42 @@ fn entry(cell: Option<&Cell>, runs: &Runs<'_>) -> Entry {
     let Some((cell, outcome)) = cell.and_then(|c| Some((c, c.outcome.as_ref()?))) else {
         return Entry::toned("not run", Tone::Open);
     };
-    let words = summary(cell, runs);
+    let words = summary(cell, runs, &cell.workload);
     let text = format!("{words} ({})", count(outcome.states.unique));
-    let tone = if !cell.as_expected() {
-        Tone::Open
-    } else if cell.violated().next().is_some() {
-        Tone::Bad
-    } else {
-        Tone::Good
+    let violated = cell.violated().map(|j| j.name.as_str());
+    let tone = match Kind::of(violated, outcome.complete, &cell.workload) {
+        _ if !cell.as_expected() => Tone::Open,
+        Kind::Violated => Tone::Bad,
+        Kind::Rule => Tone::Rule,
+        Kind::Holds => Tone::Good,
+        Kind::Partial | Kind::Incomplete => Tone::Open,
     };
     Entry::toned(text, tone)
 }
 
-/// Violated properties in short names, each leading to its run.
-pub fn summary(cell: &Cell, runs: &Runs<'_>) -> String {
+/// Violated properties in short names, each leading to its run. `workload` is what ran, or `everything` where the command
+/// stands beside it.
+pub fn summary(cell: &Cell, runs: &Runs<'_>, workload: &str) -> String {
     let Some(outcome) = &cell.outcome else {
         return "not run".into();
     };
-    let words: Vec<_> = cell
-        .violated()
-        .map(|j| runs.link(cell, &j.name, short(&j.name)))
-        .collect();
-    let mut text = if !words.is_empty() {
-        words.join(" ")
-    } else if !outcome.complete {
-        "incomplete".into()
-    } else if cell.verdict("no_deadlock") == Some(Verdict::Vacuous) {
-        // Nobody waited at all: that is not what a reader takes "holds" for.
-        "holds, but deadlock vacuous".into()
-    } else {
-        "holds".into()
-    };
-    if !outcome.complete && !words.is_empty() {
-        text += " (incomplete)";
-    }
+    let violated: Vec<&str> = cell.violated().map(|j| j.name.as_str()).collect();
+    let word = word::word(
+        &violated,
+        cell.verdict("no_deadlock"),
+        outcome.complete,
+        workload,
+    );
+    let mut text = word.text(&violated, |name, short| runs.link(cell, name, short));
     if !outcome.differences.is_empty() {
         text += " UNEXPECTED";
     }
     text
 }
 
-fn standing(cell: Option<&Cell>) -> Entry {
-    let standing = cell.map_or("not run", Cell::standing);
+/// What `prove` says of the environment, and what the model makes of its cycles.
+fn standing(findings: &Findings, design: &str, env: &str) -> Entry {
+    let standing = findings.standing(design, env);
     let tone = match standing {
         "acyclic" => Tone::Good,
         "cyclic, realised" => Tone::Bad,

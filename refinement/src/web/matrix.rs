@@ -12,6 +12,7 @@ use super::view::event::{
 };
 use crate::cli::matrix::short_name;
 use crate::expectation::{Cell, Expectations};
+use shootdown_refinement::review::word::word;
 use shootdown_spec::check::{CheckResult, check};
 use shootdown_spec::config::Config;
 use shootdown_spec::model::Protocol;
@@ -199,6 +200,7 @@ fn waiting(index: usize, cell: &Cell, config: &Config) -> CellView {
             vacuous: cell.vacuous.clone(),
         },
         as_expected: None,
+        word: None,
     }
 }
 
@@ -247,6 +249,9 @@ fn done(view: &mut CellView, cell: &Cell, config: &Config, result: &CheckResult)
     view.state = CellState::Done;
     view.properties = properties(config, result, |name| cell.expected(name));
     view.verdict = worst(&view.properties);
+    let violated: Vec<&str> = result.violated().collect();
+    let deadlock = result.property("no_deadlock").map(|p| p.verdict);
+    view.word = Some(word(&violated, deadlock, result.complete, &cell.workload));
     view.states = Some(result.states.unique);
     view.stopped = result.stopped.map(|s| s.to_string());
     view.as_expected = result.complete.then(|| cell.differences(result).is_empty());

@@ -126,7 +126,7 @@ fn the_property_to_be_shown_can_be_chosen() {
 fn json_is_versioned_and_alone_on_stdout() {
     let ran = run(&format!("{SEED} --format json -v")).exits(1);
     let json: Value = serde_json::from_str(&ran.out).expect("stdout is one JSON value");
-    assert_eq!(json["schema"], "shootdown/check/1");
+    assert_eq!(json["schema"], "shootdown/check/2");
     assert_eq!(json["design"], "v2.6.37");
     assert_eq!(json["environment"]["flush_backend"], "ipi");
     assert_eq!(json["complete"], true);

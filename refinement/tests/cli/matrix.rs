@@ -37,7 +37,7 @@ fn json_lists_cells_with_what_was_expected() {
     let cells = cells.as_array().expect("a list");
     assert!(!cells.is_empty());
     for cell in cells {
-        assert_eq!(cell["schema"], "shootdown/check/1");
+        assert_eq!(cell["schema"], "shootdown/check/2");
         assert_eq!(cell["claim"], "C1");
         let differences = cell["differences"].as_array().expect("a list").len();
         assert_eq!(cell["as_expected"], differences == 0);

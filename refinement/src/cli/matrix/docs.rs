@@ -1,9 +1,10 @@
 //! The generated pages in the tree: written by `--docs`, compared by `--check-docs`.
 
-use super::table::{grid_axes, summary};
+use super::table::{columns, grid_axes, heads, summary};
 use super::{Matrix, markdown, order};
 use crate::cli::error::CliError;
 use crate::cli::{generated, list, output};
+use shootdown_refinement::review::word::footnote;
 use shootdown_spec::report::{self, TextOptions};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -89,7 +90,7 @@ const OPTIONS: TextOptions = TextOptions {
 
 fn table(matrix: &Matrix) -> String {
     let (designs, environments) = grid_axes(matrix);
-    let mut text = format!("| design | {} |\n", environments.join(" | "));
+    let mut text = format!("| design | {} |\n", heads(matrix).join(" | "));
     let _ = writeln!(text, "|---|{}", "---|".repeat(environments.len()));
     for design in &designs {
         let _ = write!(text, "| `{design}` |");
@@ -101,7 +102,8 @@ fn table(matrix: &Matrix) -> String {
         }
         text.push('\n');
     }
-    text
+    let note = footnote(columns(matrix)).map(|note| format!("\n{note}\n"));
+    text + &note.unwrap_or_default()
 }
 
 /// Writes every page.

@@ -2,9 +2,10 @@
 //!
 //! Only what does not change from run to run is printed: no times.
 
-use super::table::{grid_axes, legend, summary};
+use super::table::{columns, grid_axes, heads, legend, summary};
 use super::{Checked, Matrix, order};
 use crate::cli::output;
+use shootdown_refinement::review::word::footnote;
 use shootdown_spec::report::{self, TextOptions};
 use shootdown_spec::verdict::{PropertyResult, Verdict};
 use std::fmt::Write as _;
@@ -19,7 +20,7 @@ pub(super) fn verdicts(matrix: &Matrix) -> String {
          the environment, sequential consistency; `docs/assumptions.md` has the rest.\n\n",
     );
     let (designs, environments) = grid_axes(matrix);
-    let _ = writeln!(text, "| design | {} |", environments.join(" | "));
+    let _ = writeln!(text, "| design | {} |", heads(matrix).join(" | "));
     let _ = writeln!(text, "|---|{}", "---|".repeat(environments.len()));
     for design in &designs {
         let _ = write!(text, "| `{design}` |");
@@ -33,6 +34,9 @@ pub(super) fn verdicts(matrix: &Matrix) -> String {
             let _ = write!(text, " {cell} |");
         }
         text.push('\n');
+    }
+    if let Some(note) = footnote(columns(matrix)) {
+        let _ = write!(text, "\n{note}\n");
     }
     text += "\n| environment | bounds and axes | workload | stands for |\n|---|---|---|---|\n";
     for env in &environments {

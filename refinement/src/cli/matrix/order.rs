@@ -2,6 +2,8 @@
 
 use super::{Checked, Matrix};
 use crate::cli::output;
+use crate::expectation::Cell;
+use shootdown_refinement::review::word::is_partial;
 use shootdown_spec::order::Proof;
 use shootdown_spec::verdict::Verdict;
 use std::fmt::Write as _;
@@ -15,6 +17,24 @@ pub(super) fn standing(checked: &Checked) -> &'static str {
         (Proof::Cyclic, Some(Verdict::Violated)) => "cyclic, realised",
         (Proof::Cyclic, Some(Verdict::Holds | Verdict::Vacuous)) => "cyclic, not realised",
         (Proof::Cyclic, Some(Verdict::Incomplete) | None) => "cyclic, undecided",
+    }
+}
+
+/// The same for the table of designs and environments, where what ran stands in no command: every program counts, so that
+/// it is what `prove` says of the environment.
+pub(super) fn in_table(checked: &Checked) -> &'static str {
+    if !is_partial(&checked.cell.workload) {
+        return standing(checked);
+    }
+    let whole = Cell {
+        workload: "everything".to_string(),
+        ..checked.cell.clone()
+    };
+    match (whole.prove(), standing(checked)) {
+        (Ok(Proof::Acyclic), _) => "acyclic",
+        (Ok(Proof::OutOfScope), _) => "out of scope",
+        (_, "cyclic, realised") => "cyclic, realised",
+        _ => "cyclic, undecided (partial)",
     }
 }
 
@@ -59,7 +79,7 @@ pub(super) fn cells(matrix: &Matrix) -> String {
 /// Designs × environments.
 pub(super) fn table(matrix: &Matrix) -> String {
     let (designs, environments) = super::table::grid_axes(matrix);
-    let mut text = format!("| design | {} |\n", environments.join(" | "));
+    let mut text = format!("| design | {} |\n", super::table::heads(matrix).join(" | "));
     let _ = writeln!(text, "|---|{}", "---|".repeat(environments.len()));
     for design in &designs {
         let _ = write!(text, "| `{design}` |");
@@ -67,7 +87,7 @@ pub(super) fn table(matrix: &Matrix) -> String {
             let cell = matrix
                 .grid()
                 .find(|c| c.cell.design == *design && c.cell.env == *env);
-            let _ = write!(text, " {} |", cell.map_or("not run", standing));
+            let _ = write!(text, " {} |", cell.map_or("not run", in_table));
         }
         text.push('\n');
     }
@@ -100,7 +120,7 @@ pub(super) fn closing(matrix: &Matrix) -> String {
             .count()
     };
     format!(
-        "order: {} acyclic (no deadlock for any number of CPUs), {} cyclic and realised, {} cyclic \
+        "order: {} acyclic (no deadlock for any number of CPUs that run its programs), {} cyclic and realised, {} cyclic \
          and not realised, {} out of scope",
         output::plural(of("acyclic") as u64, "cell"),
         of("cyclic, realised"),

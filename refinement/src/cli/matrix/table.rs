@@ -4,35 +4,24 @@ use super::{Checked, Matrix, order};
 use crate::cli::output;
 use comfy_table::{ContentArrangement, Table, presets};
 pub use shootdown_refinement::review::short;
+use shootdown_refinement::review::word::{footnote, head, word};
 use shootdown_spec::property::PROPERTIES;
 use shootdown_spec::verdict::Verdict;
 use std::fmt::Write as _;
 
-/// What a cell came to, in short names. `progress` goes without saying beside a deadlock.
+/// What a cell came to, in short names. `progress` goes without saying beside a deadlock. A claim's cell stands beside its
+/// command, so that what ran is said.
 pub(super) fn summary(checked: &Checked) -> String {
-    let violated: Vec<_> = checked.result.violated().collect();
-    let words: Vec<_> = violated
-        .iter()
-        .filter(|n| **n != "progress" || !violated.contains(&"no_deadlock"))
-        .map(|n| short(n))
-        .collect();
-    let vacuous = |name| {
-        let property = checked.result.property(name);
-        property.is_some_and(|p| p.verdict == Verdict::Vacuous)
+    let all: Vec<_> = checked.result.violated().collect();
+    let told = |n: &&str| *n != "progress" || !all.contains(&"no_deadlock");
+    let violated: Vec<&str> = all.iter().copied().filter(told).collect();
+    let workload = match &checked.claim {
+        None => &checked.cell.workload,
+        Some(_) => "everything",
     };
-    let mut text = if !words.is_empty() {
-        words.join(" ")
-    } else if checked.result.complete && vacuous("no_deadlock") {
-        // Nobody waited at all: that is not what a reader takes "holds" for.
-        "holds, but deadlock vacuous".into()
-    } else if checked.result.complete {
-        "holds".into()
-    } else {
-        "incomplete".into()
-    };
-    if !checked.result.complete && !words.is_empty() {
-        text += " (incomplete)";
-    }
+    let deadlock = checked.result.property("no_deadlock").map(|p| p.verdict);
+    let word = word(&violated, deadlock, checked.result.complete, workload);
+    let mut text = word.text(&violated, |_, short| short.to_string());
     if !checked.differences.is_empty() {
         text += " UNEXPECTED";
     }
@@ -46,6 +35,22 @@ pub(super) fn legend() -> String {
         .map(|p| format!("{} = {}", short(p.name), p.name))
         .collect();
     words.join(", ")
+}
+
+/// The heads of the columns: the environments, and what ran where it is not everything.
+pub(super) fn heads(matrix: &Matrix) -> Vec<String> {
+    columns(matrix)
+        .map(|(env, workload)| head(env, workload))
+        .collect()
+}
+
+/// Environments with what ran there.
+pub(super) fn columns(matrix: &Matrix) -> impl Iterator<Item = (&str, &str)> {
+    let mut seen = std::collections::BTreeSet::new();
+    let cells = matrix.expectations.grid.iter();
+    cells
+        .map(|c| (c.env.as_str(), c.workload.as_str()))
+        .filter(move |column| seen.insert(*column))
 }
 
 /// Designs down, environments across.
@@ -68,6 +73,9 @@ pub(super) fn text(matrix: &Matrix, width: usize) -> String {
     if !matrix.expectations.grid.is_empty() {
         text += "Violated properties by design and environment, with distinct states and what the static order proves\n\n";
         let _ = writeln!(text, "{}\n", grid(matrix, width));
+        if let Some(note) = footnote(columns(matrix)) {
+            let _ = writeln!(text, "{}\n", output::wrap(&note.replace('*', ""), width, 0));
+        }
     }
     if !matrix.expectations.claim.is_empty() {
         let _ = writeln!(text, "Claims\n\n{}\n", claims(matrix, width));
@@ -140,7 +148,7 @@ fn closing(matrix: &Matrix) -> String {
 fn grid(matrix: &Matrix, width: usize) -> Table {
     let (designs, environments) = grid_axes(matrix);
     let mut table = new_table(width);
-    table.set_header(std::iter::once("design".to_string()).chain(environments.iter().cloned()));
+    table.set_header(std::iter::once("design".to_string()).chain(heads(matrix)));
     for design in &designs {
         let mut row = vec![design.clone()];
         for env in &environments {
@@ -149,7 +157,7 @@ fn grid(matrix: &Matrix, width: usize) -> Table {
                 .find(|c| c.cell.design == *design && c.cell.env == *env);
             row.push(found.map_or("not run".into(), |c| {
                 let states = output::count(c.result.states.unique);
-                format!("{}\n{states}\n{}", summary(c), order::standing(c))
+                format!("{}\n{states}\n{}", summary(c), order::in_table(c))
             }));
         }
         table.add_row(row);

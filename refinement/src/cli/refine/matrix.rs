@@ -140,7 +140,9 @@ impl Row {
         let mut refinement = super::refinement(config)?;
         let result = refine(&mut refinement, options);
         let properties = result.check.properties.iter();
-        let other = properties.filter(|p| p.verdict != cell.expected(p.name));
+        // Cut off, nothing is said of what was not violated so far.
+        let other = properties
+            .filter(|p| p.verdict != Verdict::Incomplete && p.verdict != cell.expected(p.name));
         differs.extend(other.map(|p| {
             let expected = cell.expected(p.name);
             format!(
@@ -148,7 +150,12 @@ impl Row {
                 p.name, p.verdict
             )
         }));
-        let missing = coverage::missing(&refinement, &options.cancel).unwrap_or_default();
+        // Of a run that was cut off nothing is missing: it might have come.
+        let missing = match result.refines() {
+            Verdict::Incomplete => None,
+            _ => coverage::missing(&refinement, &options.cancel),
+        }
+        .unwrap_or_default();
         Ok(Row {
             cell,
             result,
@@ -165,7 +172,7 @@ impl Row {
     fn exit_code(&self) -> ExitCode {
         let unexplained = self.missing.iter().any(|m| m.reason.is_none());
         match self.result.refines() {
-            Verdict::Incomplete => ExitCode::Incomplete,
+            Verdict::Incomplete if self.differs.is_empty() => ExitCode::Incomplete,
             Verdict::Holds if self.differs.is_empty() && !unexplained => ExitCode::AsPromised,
             _ => ExitCode::NotAsExpected,
         }
@@ -187,10 +194,10 @@ impl Row {
     }
 
     fn agreement(&self) -> &'static str {
-        if self.differs.is_empty() {
-            "agrees"
-        } else {
-            "**DIFFERS**"
+        match (self.differs.is_empty(), self.result.refines()) {
+            (false, _) => "**DIFFERS**",
+            (true, Verdict::Incomplete) => "incomplete",
+            (true, _) => "agrees",
         }
     }
 

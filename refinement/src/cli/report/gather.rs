@@ -134,9 +134,9 @@ fn outcomes(cells: Value, expectations: &Expectations) -> Result<Outcomes, Strin
     for (n, cell) in cells.into_iter().enumerate() {
         let refused = |reason: String| format!("cell {}: {reason}", n + 1);
         let json: CellJson = serde_json::from_value(cell).map_err(|e| refused(e.to_string()))?;
-        if json.schema != "shootdown/check/1" {
+        if json.schema != "shootdown/check/2" {
             return Err(refused(format!(
-                "schema `{}`, not `shootdown/check/1`",
+                "schema `{}`, not `shootdown/check/2`",
                 json.schema
             )));
         }

@@ -1,6 +1,7 @@
 //! What the streams send: the data of server-sent events.
 
 use serde::Serialize;
+use shootdown_refinement::review::word::Word;
 use shootdown_spec::search::Progress;
 use shootdown_spec::verdict::Verdict;
 
@@ -82,6 +83,8 @@ pub struct CellView {
     pub expected: ExpectedView,
     /// It came out as written; `null` until it is done to its end.
     pub as_expected: Option<bool>,
+    /// Its colour and what is said of it beside the violated properties; `null` until it is done.
+    pub word: Option<Word>,
 }
 
 /// How far a cell is.
