@@ -12,6 +12,47 @@ use crate::source::Span;
 
 mod report;
 
+/// `lockdep_assert_held()` asks for a lock of the caller's own. An instruction can only ask whether anybody holds it: where
+/// this source holds it on no way, the assertion is false whoever does.
+pub fn own_locks(p: &mut Protocol) {
+    let mut never = Vec::new();
+    for (s, source) in p.sources.iter().enumerate() {
+        let asks = |line: &Line| line.text.statement.starts_with("lockdep_assert_held");
+        if !source.program.iter().any(asks) {
+            continue;
+        }
+        let flow = Flow::of(p, source);
+        for (pc, line) in source.program.iter().enumerate() {
+            let (
+                true,
+                Some(state),
+                Op::Assert {
+                    cond: Expr::IsLocked(lock, index),
+                },
+            ) = (asks(line), &flow.before[pc], &line.op)
+            else {
+                continue;
+            };
+            let lock = LockRef {
+                lock: *lock,
+                index: index.as_deref().cloned(),
+            };
+            let held = |mode| {
+                key(&lock, mode)
+                    .is_none_or(|key| state.locks.get(&key).is_some_and(|held| held.0.max > 0))
+            };
+            if !held(Mode::Exclusive) && !held(Mode::Shared) {
+                never.push((s, pc));
+            }
+        }
+    }
+    for (s, pc) in never {
+        p.sources[s].program[pc].op = Op::Assert {
+            cond: Expr::Const(0),
+        };
+    }
+}
+
 /// Checks every source.
 pub fn check(p: &Protocol, out: &mut Diagnostics) {
     let mut reached: BTreeSet<(usize, usize)> = BTreeSet::new();

@@ -97,6 +97,8 @@ pub fn lower<'a, 's>(file: &'a File<'s>, out: &'a mut Diagnostics) -> Option<Pro
         stop_calls: false,
         pure: None,
         scratch: false,
+        statements: 0,
+        stopping: Vec::new(),
     };
     lower.run();
     let p = lower.p;
@@ -191,6 +193,10 @@ pub(crate) struct Lower<'a, 's> {
     pub pure: Option<&'static str>,
     /// A function that nothing calls is lowered, for its errors only.
     pub scratch: bool,
+    /// Statements lowered so far, in all programs.
+    pub statements: usize,
+    /// Functions that run in a stopper while they are lowered.
+    pub stopping: Vec<usize>,
 }
 
 impl<'a, 's> Lower<'a, 's> {

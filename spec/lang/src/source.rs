@@ -47,6 +47,9 @@ impl Span {
     }
 }
 
+/// What is shown of a statement at most, in bytes.
+const LONGEST_LINE: usize = 300;
+
 /// A scenario's text under the name that its diagnostics print.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
@@ -83,7 +86,13 @@ impl SourceFile {
         while !self.text.is_char_boundary(end) {
             end -= 1;
         }
-        let column = self.text[start.min(end)..end].chars().count() + 1;
+        // On a line that nobody can read, bytes will do.
+        let before = &self.text[start.min(end)..end];
+        let column = if before.len() > 4096 {
+            before.len()
+        } else {
+            before.chars().count()
+        } + 1;
         (
             u32::try_from(line + 1).unwrap_or(u32::MAX),
             u32::try_from(column).unwrap_or(u32::MAX),
@@ -102,6 +111,10 @@ impl SourceFile {
         let mut out = String::new();
         let mut rest = self.slice(span);
         while let Some(c) = rest.chars().next() {
+            if out.len() > LONGEST_LINE {
+                out.push_str("...");
+                break;
+            }
             if rest.starts_with("//") {
                 rest = rest.find('\n').map_or("", |end| &rest[end..]);
             } else if rest.starts_with("/*") {

@@ -80,7 +80,7 @@ fn piece() -> impl Strategy<Value = &'static str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn pieces_in_any_order_are_read_or_refused(pieces in prop::collection::vec(piece(), 0..80)) {
@@ -133,6 +133,40 @@ fn deep_nesting_is_refused_without_a_stack_overflow() {
     }
     let text = format!("{head} x = {}1; }}", "1 + ".repeat(90));
     assert!(parse(&text, "long.sd").is_ok());
+}
+
+/// Nothing of it has a step, and all of it doubles.
+#[test]
+fn functions_that_double_at_every_level_are_refused_in_time() {
+    let mut text = "scenario \"x\"; cpus 2; void f0(void) { }\n".to_owned();
+    for i in 1..40 {
+        let below = i - 1;
+        text += &format!("void f{i}(void) {{ f{below}(); f{below}(); }}\n");
+    }
+    let errors =
+        parse(&format!("{text}task t on CPU0 {{ f39(); }}"), "double.sd").expect_err("too long");
+    assert!(errors.list.iter().any(|d| d.code.name == "too-long"));
+    let loops: String = (0..30)
+        .map(|i| format!("for_each_cpu (c{i}, cpu_online_mask) {{ "))
+        .chain((0..30).map(|_| "}".to_owned()))
+        .collect();
+    assert!(
+        parse(
+            &format!("scenario \"x\"; cpus 16; task t on CPU0 {{ {loops} }}"),
+            "loops.sd"
+        )
+        .is_err()
+    );
+}
+
+#[test]
+fn a_function_that_stops_the_machine_to_run_itself_is_refused() {
+    for body in ["stop_machine(f)", "stop_one_cpu(1, f)", "on_each_cpu(f, 1)"] {
+        let text =
+            format!("scenario \"x\"; cpus 2; void f(void) {{ {body}; }} task t on CPU0 {{ f(); }}");
+        let errors = parse(&text, "self.sd").expect_err("recursion");
+        assert_eq!(errors.list[0].code.name, "recursion", "{body}");
+    }
 }
 
 #[test]

@@ -18,8 +18,9 @@ const fn call(
 
 const ALL: &[&[Arg]] = &[
     &[Arg::Function, Arg::Wait],
-    &[Arg::Function, Arg::Ignored, Arg::Wait],
+    // Until 2.6.26 there was a `retry`, too.
     &[Arg::Function, Arg::Ignored, Arg::Ignored, Arg::Wait],
+    &[Arg::Function, Arg::Ignored, Arg::Wait],
 ];
 const ONE: &[&[Arg]] = &[
     &[Arg::Value, Arg::Function, Arg::Wait],

@@ -108,11 +108,11 @@ impl<'a, 's> Lower<'a, 's> {
     }
 
     fn frame(&mut self, ast: &'a Func<'s>, bound: Vec<(&'a Param<'s>, Local)>) {
-        let end = self.label();
-        let here = self.here();
-        if here.too_long {
+        if self.here().too_long || self.exhausted(ast.name.span) {
             return;
         }
+        let end = self.label();
+        let here = self.here();
         let stmt = here.stmt;
         let base = here.scopes.len();
         here.scopes.push(std::collections::HashMap::new());

@@ -16,6 +16,9 @@ use crate::source::Span;
 /// The most lines a program can have.
 pub const LONGEST: usize = 4096;
 
+/// The most statements of all programs together.
+const MOST_STATEMENTS: usize = 30_000;
+
 /// A place in the program to jump to. While the program is built, jumps hold these numbers instead of lines.
 pub(crate) type Label = usize;
 
@@ -193,6 +196,22 @@ impl<'a, 's> Lower<'a, 's> {
             };
             gather.sets.push(Set { when, ..set });
         }
+    }
+
+    /// Counts the statements of all programs, empty ones too: functions that call functions twice double at every level.
+    pub(crate) fn exhausted(&mut self, span: Span) -> bool {
+        self.statements += 1;
+        if self.statements == MOST_STATEMENTS {
+            self.report(
+                Diagnostic::new(
+                    &code::TOO_LONG,
+                    span,
+                    format!("the scenario has more than {MOST_STATEMENTS} statements with its functions inlined"),
+                )
+                .help("call fewer functions, or check a part of it"),
+            );
+        }
+        self.statements >= MOST_STATEMENTS
     }
 
     pub(crate) fn goto(&mut self, label: Label, span: Span) {

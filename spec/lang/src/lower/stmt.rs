@@ -35,7 +35,7 @@ impl<'a, 's> Lower<'a, 's> {
     }
 
     pub(crate) fn stmt(&mut self, stmt: &'a Stmt<'s>) {
-        if self.out.full() {
+        if self.out.full() || self.exhausted(stmt.head) {
             return;
         }
         let outer = std::mem::replace(&mut self.here().stmt, stmt.head);

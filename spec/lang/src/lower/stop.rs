@@ -9,6 +9,9 @@ use super::Lower;
 use super::arguments::Arguments;
 use super::fold;
 use super::program::Here;
+use crate::code;
+use crate::diagnostic::Diagnostic;
+use crate::parser::shorten;
 use crate::source::Span;
 
 impl<'a, 's> Lower<'a, 's> {
@@ -39,7 +42,25 @@ impl<'a, 's> Lower<'a, 's> {
     }
 
     /// A stopper's work that runs `program`, lowered now and apart from the source that queues it.
-    fn stopper(&mut self, name: &'s str, span: Span, program: impl FnOnce(&mut Self)) -> SourceId {
+    fn stopper(
+        &mut self,
+        func: usize,
+        span: Span,
+        program: impl FnOnce(&mut Self),
+    ) -> Option<SourceId> {
+        let name = self.funcs[func].ast.name;
+        if self.stopping.contains(&func) {
+            let message = format!(
+                "{}() stops the machine in order to run itself",
+                shorten(name.text)
+            );
+            self.report(
+                Diagnostic::new(&code::RECURSION, span, message).also(name.span, "declared here"),
+            );
+            return None;
+        }
+        let name = name.text;
+        self.stopping.push(func);
         let outer: Option<Here<'s>> = self.here.take();
         let id = self.add_source(name, Kind::Stopper, span);
         self.p.sources[id.0 as usize].fires = Fires::Raised;
@@ -48,7 +69,8 @@ impl<'a, 's> Lower<'a, 's> {
         program(self);
         self.end(span);
         self.here = outer;
-        id
+        self.stopping.pop();
+        Some(id)
     }
 
     /// The stopper threads' lock step (multi_cpu_stop() of kernel/stop_machine.c): everybody has come; everybody has turned
@@ -62,7 +84,6 @@ impl<'a, 's> Lower<'a, 's> {
         };
         self.funcs[func].used = true;
         let at = self.here().stmt;
-        let name = self.funcs[func].ast.name.text;
         let (arrived, quiet, done) = (
             self.counter("stop_arrived"),
             self.counter("stop_quiet"),
@@ -78,7 +99,7 @@ impl<'a, 's> Lower<'a, 's> {
                 Vec::new(),
             );
         };
-        let work = self.stopper(name, at, |lower| {
+        let Some(work) = self.stopper(func, at, |lower| {
             step(lower, arrived);
             lower.emit(Op::Irq(IrqOp::Off), at);
             step(lower, quiet);
@@ -87,7 +108,9 @@ impl<'a, 's> Lower<'a, 's> {
             lower.here().stmt = at;
             step(lower, done);
             lower.emit(Op::Irq(IrqOp::On), at);
-        });
+        }) else {
+            return;
+        };
         // stop_cpus() has one caller at a time.
         let mutex = match self.stop_mutex {
             Some(mutex) => mutex,
@@ -190,8 +213,9 @@ impl<'a, 's> Lower<'a, 's> {
             return;
         };
         self.funcs[func].used = true;
-        let name = self.funcs[func].ast.name.text;
-        let work = self.stopper(name, at, |lower| lower.inline_handler(func, span));
+        let Some(work) = self.stopper(func, at, |lower| lower.inline_handler(func, span)) else {
+            return;
+        };
         self.emit(Op::Raise { source: work, cpu }, at);
         if wait {
             self.emit(

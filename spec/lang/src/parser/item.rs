@@ -282,6 +282,9 @@ impl<'s> Parser<'s, '_> {
         if !self.at_type() {
             return Err(self.unknown_item());
         }
+        if let Some(reported) = self.misspelt_source() {
+            return Err(reported);
+        }
         let (ty, const_type) = self.ty()?;
         constant |= const_type;
         let pointer = self.is("*").then(|| self.bump());

@@ -1,8 +1,10 @@
 //! What C has and the language does not, refused by name.
 
+use super::item::SOURCES;
 use super::{Parser, Reported};
 use crate::code;
 use crate::diagnostic::Diagnostic;
+use crate::nearest::nearest;
 use crate::source::Span;
 use crate::token::Kind;
 
@@ -110,5 +112,32 @@ impl Parser<'_, '_> {
             &format!("`{mark}`"),
             &format!("there are no structures: declare the member as a variable, `{name}`, and write `{name}`"),
         )
+    }
+
+    /// `tsk NAME on CPU0 {`: a source of a kind that does not exist.
+    pub(super) fn misspelt_source(&mut self) -> Option<Reported> {
+        let (Kind::Name(word), Kind::Name(_)) = (self.peek(), self.ahead(1)) else {
+            return None;
+        };
+        let heads_source = matches!(
+            self.ahead(2),
+            Kind::Name("on" | "times" | "raised") | Kind::Mark("{")
+        );
+        if !heads_source || matches!(word, "struct" | "enum" | "union") {
+            return None;
+        }
+        let help = match (word, nearest(word, SOURCES.iter().copied())) {
+            ("tasklet", _) => "a tasklet is a `softirq`".to_owned(),
+            ("kthread" | "thread" | "process", _) => "a thread is a `task`".to_owned(),
+            ("interrupt" | "hardirq" | "isr" | "ipi", _) => {
+                "a device interrupt is an `irq`; an IPI's handler is a function, `void f(void)`"
+                    .to_owned()
+            }
+            (_, Some(near)) => format!("did you mean `{near}`?"),
+            _ => format!("the kinds are {}", SOURCES.join(", ")),
+        };
+        let span = self.span();
+        let message = format!("there is no kind of source `{}`", super::shorten(word));
+        Some(self.report(Diagnostic::new(&code::UNEXPECTED, span, message).help(help)))
     }
 }
