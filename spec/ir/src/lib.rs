@@ -18,6 +18,7 @@ pub mod machine;
 pub mod order;
 pub mod progress;
 pub mod protocol;
+pub mod report;
 pub mod run;
 pub mod stuck;
 pub mod system;

@@ -4,6 +4,7 @@ use shootdown_ir::check::{Outcome, Verdict, Violation, check};
 use shootdown_ir::compile::compile;
 use shootdown_ir::explore::Bounds;
 use shootdown_ir::machine::Machine;
+use shootdown_ir::report::{ReplayError, Story, TextOptions};
 use shootdown_ir::run::shortest;
 use shootdown_ir::*;
 
@@ -210,4 +211,48 @@ fn interrupts_on_in_the_walk_do_not_deadlock() {
         outcome.result("no_deadlock").map(|r| r.verdict),
         Some(Verdict::Holds)
     );
+}
+
+#[test]
+fn the_report_tells_the_cycle_and_its_string_replays_it() {
+    let p = protocol(true);
+    let system = compile(&p).expect("it compiles");
+    let machine = Machine::new(&system);
+    let outcome = check(&p, &machine, Bounds::default());
+    let result = outcome.result("no_deadlock").expect("always judged");
+    let story = Story::counterexample(&p, &machine, &outcome, result).expect("it is violated");
+    insta::assert_snapshot!(story.text(&TextOptions::default()));
+
+    let (again, refused) =
+        Story::replay(&p, &machine, &story.schedule()).expect("it has the right form");
+    assert_eq!(refused, None);
+    assert_eq!(again.schedule(), story.schedule());
+    assert_eq!(again.state(again.end()), story.state(story.end()));
+}
+
+#[test]
+fn a_replay_stops_at_the_first_step_that_is_not_possible_and_says_why() {
+    let p = protocol(true);
+    let system = compile(&p).expect("it compiles");
+    let machine = Machine::new(&system);
+    let replay = |text: &str| Story::replay(&p, &machine, text);
+    // Page aging holds the lock and awaits the IPI: its fourth step has to wait.
+    let (story, refused) = replay("0:page_referenced_one*4").expect("it has the right form");
+    assert_eq!(story.len(), 3);
+    let why = refused.expect("it waits").to_string();
+    assert!(
+        why.starts_with("step 4, page_referenced_one on CPU0: not possible: it spins in"),
+        "{why}"
+    );
+    for wrong in [
+        "page_referenced_one",
+        "0:page_referenced_one*x",
+        "0:nobody",
+        "9:vmalloc_sync_all",
+    ] {
+        assert!(replay(wrong).is_err(), "{wrong}");
+    }
+    // A circle that does not close is none.
+    let (_, open) = replay("0:page_referenced_one | 0:page_referenced_one").expect("form");
+    assert!(matches!(open, Some(ReplayError::Open(2))));
 }
