@@ -6,6 +6,8 @@
 //! [`shootdown_trace`]'s. [`export`] writes runs for other tools, [`ci`] results for machines that collect them, [`review`] the
 //! design review. The binary `shootdown` is built on these.
 //!
+//! [`scenario`] is for protocols of the user's own: files in the scenario language, in place of the designs.
+//!
 //! What every command needs to end well, whatever happens: [`cancel`] turns signals into one flag, [`leash`] holds other
 //! programs and their files, [`file`](mod@file) tries and writes files, [`memory`] says how much there is.
 
@@ -20,6 +22,7 @@ pub mod memory;
 pub mod mutants;
 pub mod relation;
 pub mod review;
+pub mod scenario;
 pub mod validate;
 
 #[cfg(test)]

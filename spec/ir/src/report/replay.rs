@@ -84,6 +84,11 @@ impl<'a> Story<'a> {
         words.join(" ")
     }
 
+    /// Each step as a word of [`schedule`](Self::schedule).
+    pub fn words(&self) -> Vec<String> {
+        (0..self.steps.len()).map(|n| self.word(n)).collect()
+    }
+
     fn word(&self, n: usize) -> String {
         let context = self.step(n).context;
         let choice = choices(self.machine, &self.states[n], context)

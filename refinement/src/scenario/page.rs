@@ -1,0 +1,210 @@
+//! A scenario as one HTML page for a design review: question, text, verdicts, counterexamples, assumptions.
+
+use super::check::{Checked, Verdict};
+use super::text;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use shootdown_ir::check::Verdict as Word;
+use shootdown_ir::report::{TextOptions, promise};
+use shootdown_ir::{Expect, Preempt};
+
+/// Columns of a counterexample: what fits on a printed page.
+const WIDTH: usize = 108;
+
+const STYLE: &str = include_str!("../review/style.css");
+
+/// Sentences about the order of waits, from whoever proves it.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// What came out, a paragraph each.
+    pub paragraphs: Vec<String>,
+}
+
+/// The page.
+pub fn page(checked: &Checked<'_>, order: Option<&Order>) -> String {
+    let scenario = checked.scenario;
+    let p = &scenario.protocol;
+    let comment = leading_comment(&scenario.text);
+    let good = checked.verdict() == Verdict::AsExpected;
+    let closing = text::closing(checked).unwrap_or_else(|| text::outcome(checked));
+    let body = html! {
+        h1 { (p.name) }
+        p { code { (scenario.file) } ", " (scenario.size()) "." }
+        p.banner { (closing) "." }
+        section {
+            h2 id="question" { "Question" }
+            @for line in &comment { p { (line) } }
+            @match &p.expect {
+                Some(Expect::Ok) => p { "The file expects that nothing is violated." },
+                Some(Expect::Violated(name)) => p { "The file expects that " code { (name) } " is violated." },
+                None => p { "The file expects nothing in particular." },
+            }
+        }
+        section {
+            h2 id="text" { "Text" }
+            pre tabindex="0" { (numbered(&scenario.text)) }
+            @let warnings = scenario.warnings.render(false);
+            @if !warnings.trim().is_empty() {
+                p { "What the text alone shows already:" }
+                pre tabindex="0" { (warnings.trim_end()) }
+            }
+        }
+        section {
+            h2 id="verdicts" { "Verdicts" }
+            p {
+                @if checked.outcome.cut().is_none() { "Every reachable state was seen: " } @else { "The search was cut off: " }
+                (text::plural(checked.outcome.graph.len(), "state")) ", "
+                (text::plural(checked.outcome.graph.transitions(), "transition")) "."
+                @if let Some(cut) = checked.cut() { " " (cut) "." }
+            }
+            (verdicts(checked))
+            @if !checked.outcome.unreached.is_empty() {
+                p { "Never happened, so that nothing is said about it:" }
+                ul { @for what in &checked.outcome.unreached { li { (what) } } }
+            }
+            p { "Everything came out as it should: " (if good { "yes" } else { "no" }) "." }
+        }
+        @for result in checked.outcome.violated() {
+            @if let Some(story) = checked.story(result) {
+                section {
+                    h2 id={ "run-" (result.name) } { (result.name) ": the shortest run that violates it" }
+                    @if let Some((_, sentence)) = story.explain() {
+                        @for line in sentence.lines() { p { strong { (line) } } }
+                    }
+                    pre tabindex="0" {
+                        (story.text(&TextOptions { width: WIDTH, ..TextOptions::default() }).trim_end())
+                    }
+                }
+            }
+        }
+        @if let Some(order) = order {
+            section {
+                h2 id="order" { "Order, for any number of CPUs" }
+                @for paragraph in &order.paragraphs { pre tabindex="0" { (paragraph) } }
+            }
+        }
+        section {
+            h2 id="assumptions" { "Assumptions" }
+            ul { @for line in assumptions(checked) { li { (line) } } }
+        }
+    };
+    document(&p.name, body)
+}
+
+fn document(title: &str, body: Markup) -> String {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+                link rel="icon" href="data:,";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body { main { (body) } }
+        }
+    }
+    .into_string()
+}
+
+/// A page that says why there is none.
+pub fn unread(file: &str, message: &str) -> String {
+    let body = html! {
+        h1 { (file) }
+        p.banner { "This file cannot be checked." }
+        pre tabindex="0" { (message.trim_end()) }
+    };
+    document(file, body)
+}
+
+fn verdicts(checked: &Checked<'_>) -> Markup {
+    html! {
+        div.table tabindex="0" {
+            table {
+                thead { tr { th scope="col" { "property" } th scope="col" { "verdict" } th scope="col" { "promise" } } }
+                tbody {
+                    @for result in &checked.outcome.results {
+                        @let class = match result.verdict {
+                            Word::Holds => "good",
+                            Word::Violated => "bad",
+                            Word::Vacuous | Word::Incomplete => "open",
+                        };
+                        tr {
+                            td { code { (result.name) } }
+                            td class=(class) {
+                                @if result.verdict == Word::Violated {
+                                    a href={ "#run-" (result.name) } { "violated" }
+                                } @else { (result.verdict.name()) }
+                            }
+                            td { (promised(checked, &result.name)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn promised(checked: &Checked<'_>, name: &str) -> String {
+    let invariants = &checked.scenario.protocol.invariants;
+    match invariants.iter().find(|i| i.name == name) {
+        Some(invariant) => invariant.text.clone(),
+        None => promise(name).unwrap_or_default().to_string(),
+    }
+}
+
+/// What the verdicts rest on.
+fn assumptions(checked: &Checked<'_>) -> Vec<String> {
+    let p = &checked.scenario.protocol;
+    let mut list = vec![
+        format!(
+            "{} and what the text says, nothing else: what it leaves out was not checked.",
+            text::plural(p.cpus, "CPU")
+        ),
+        "Each statement is one step; memory is sequentially consistent.".to_string(),
+        "An IPI or interrupt is taken at some moment at which interrupts are on; it is never lost.".to_string(),
+        match p.preempt {
+            Preempt::Full => "A task can be preempted wherever nothing forbids it (preempt full).",
+            Preempt::None => "A task runs until it sleeps or ends (preempt none).",
+        }
+        .to_string(),
+    ];
+    let atomic = checked
+        .scenario
+        .text
+        .lines()
+        .enumerate()
+        .filter(|(_, l)| {
+            let code = l.split("//").next().unwrap_or_default();
+            let mut words = code.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            words.any(|w| w == "atomic")
+        })
+        .map(|(i, _)| (i + 1).to_string())
+        .collect::<Vec<_>>();
+    if !atomic.is_empty() {
+        list.push(format!(
+            "`atomic {{ }}` at line {}: taken for one step, which the kernel does not promise.",
+            atomic.join(", ")
+        ));
+    }
+    list
+}
+
+/// The comment that the file begins with, a line each.
+fn leading_comment(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim);
+    lines
+        .take_while(|l| l.starts_with("//"))
+        .map(|l| l.trim_start_matches('/').trim().to_string())
+        .filter(|l| !l.is_empty())
+        .collect()
+}
+
+fn numbered(text: &str) -> String {
+    let lines = text.lines().enumerate();
+    lines
+        .map(|(i, line)| format!("{:>4}  {line}\n", i + 1))
+        .collect()
+}
