@@ -22,6 +22,7 @@ pub mod prove;
 pub mod refine;
 pub mod replay;
 pub mod report;
+pub mod scenario;
 pub mod second_opinion;
 pub mod stress;
 pub mod subject;
@@ -58,7 +59,7 @@ pub struct Cli {
 enum Command {
     /// Open a web page on the state space, by default of the kernel that hung
     Explore(explore::Args),
-    /// One design in one environment: every verdict, and the shortest counterexample
+    /// One design in one environment, or scenario files: every verdict, and the shortest counterexample
     Check(check::Args),
     /// Every design in every environment, and every claim, against what is expected
     Matrix(matrix::Args),
@@ -92,6 +93,10 @@ enum Command {
     Diagnose(diagnose::Args),
     /// Designs, environments, programs, properties, workloads and deviations
     List(list::Args),
+    /// A commented scenario file to begin with
+    New(scenario::new::Args),
+    /// What a diagnostic's code or a property of a scenario means
+    Explain(scenario::explain::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Print the manual page
@@ -126,6 +131,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Validate(args)) => validate::run(&args),
         Some(Command::Diagnose(args)) => diagnose::run(&args),
         Some(Command::List(args)) => list::run(&args),
+        Some(Command::New(args)) => scenario::new::run(&args),
+        Some(Command::Explain(args)) => scenario::explain::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Man) => completions::man(),
     }

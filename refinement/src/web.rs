@@ -17,6 +17,7 @@
 //! | [`fates`] | can the deadlock still be avoided? |
 //! | [`compare`] | one schedule on two sides |
 //! | [`bundle`] | a run as one HTML file |
+//! | [`page`] | the page of a scenario file |
 
 mod api;
 mod assets;
@@ -30,6 +31,7 @@ mod job;
 mod listen;
 mod lru;
 mod matrix;
+mod page;
 mod server;
 mod stream;
 mod subject;
@@ -38,5 +40,6 @@ mod turns;
 mod view;
 
 pub use listen::serve;
+pub use page::serve_page;
 pub use server::Settings;
 pub use view::run::SubjectName;

@@ -7,8 +7,10 @@ use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::json::CheckJson;
 use super::output::{self, ProgressLine};
+use super::scenario;
 use super::subject::Subject;
-use clap::builder::PossibleValuesParser;
+use clap::ValueHint;
+use std::path::PathBuf;
 use shootdown_refinement::ci::Report;
 use shootdown_spec::check::{CheckResult, check};
 use shootdown_spec::config::Config;
@@ -21,28 +23,41 @@ use std::fmt::Write as _;
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Scenario files, or folders of them, in place of a design; `-` is stdin
+    ///
+    /// One file is told whole, several with a line each. `expect` in a file makes it a gate: exit code 0 if everything
+    /// comes out as it says, 1 otherwise.
+    #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath, conflicts_with_all = ["Subject", "DesignArgs", "EnvironmentArgs"])]
+    pub(in crate::cli) files: Vec<PathBuf>,
+    /// Two scenario files beside each other: what changed, in the text, in the verdicts and in the run
+    #[arg(long, requires = "files")]
+    pub(in crate::cli) compare: bool,
     #[command(flatten)]
     subject: Subject,
     #[command(flatten)]
-    bounds: Bounds,
+    pub(in crate::cli) bounds: Bounds,
     /// Show this property's counterexample instead of the first one's
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(PROPERTIES.iter().map(|p| p.name)))]
-    property: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) property: Option<String>,
     /// Show every violated property's counterexample
     #[arg(long, conflicts_with = "property")]
-    all: bool,
+    pub(in crate::cli) all: bool,
     /// Show every step, and every property's witnesses
     #[arg(long)]
-    verbose: bool,
+    pub(in crate::cli) verbose: bool,
     #[command(flatten)]
-    ci: CiArgs,
+    pub(in crate::cli) ci: CiArgs,
     /// Text for people or JSON for programs
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    pub(in crate::cli) format: Format,
 }
 
 /// Checks the configuration; violated is exit code 1, cut off 3.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    if !args.files.is_empty() {
+        return scenario::check::run(args);
+    }
+    known(args.property.as_deref())?;
     let config = args.subject.config("tracked", "everything")?;
     let protocol = Protocol::new(config);
     let mut options = args.bounds.options(output::cancel_on_signals()?)?;
@@ -61,6 +76,17 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         cases: ci::properties(&protocol, &result),
     })?;
     Ok(exit_code(&result))
+}
+
+/// A property of the designs, if one is named.
+pub fn known(property: Option<&str>) -> Result<(), CliError> {
+    let names = PROPERTIES.iter().map(|p| p.name);
+    match property {
+        Some(name) if !names.clone().any(|n| n == name) => {
+            Err(CliError::unknown("property", name, names))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Violated beats incomplete: what was seen was seen.

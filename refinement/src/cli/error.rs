@@ -8,6 +8,8 @@ use shootdown_impl::host::stress::StressError;
 use shootdown_refinement::mutants::evidence::EvidenceError;
 use shootdown_spec::config::ConfigError;
 use shootdown_spec::schedule::ScheduleError;
+use shootdown_ir::report::ReplayError;
+use shootdown_refinement::scenario::LoadError;
 use shootdown_spec::workload::WorkloadError;
 use std::io;
 use std::net::SocketAddr;
@@ -164,6 +166,21 @@ pub enum CliError {
     /// stdout is full.
     #[error("cannot write the result to stdout: {0}")]
     Output(io::Error),
+    /// A scenario file that cannot be read, or is none.
+    #[error("{0}")]
+    Scenario(#[from] LoadError),
+    /// The order of a scenario as a graph.
+    #[error("the order of a scenario: `shootdown prove FILE`; `export dot FILE` draws who waits for whom")]
+    NoOrder,
+    /// `--compare` with more or fewer files than two.
+    #[error("--compare takes two files, before and after; here are {0}")]
+    Compare(usize),
+    /// A scenario without a run.
+    #[error("{0}: a scenario; replay what of it? `shootdown replay 'STRING' {0}`, as `shootdown check` prints it")]
+    NoString(String),
+    /// A string that is no run of a scenario.
+    #[error("{0}: {1}\n  `shootdown check` prints such strings")]
+    ReplayString(String, ReplayError),
     /// Something that is neither a schedule nor a file.
     #[error(
         "`{0}` is no schedule (it would have semicolons) and no file\n  \
@@ -186,6 +203,12 @@ pub enum CliError {
 impl CliError {
     /// Prints the message and says how to exit.
     pub fn report(&self) -> ExitCode {
+        if let CliError::Scenario(LoadError::Text(found)) = self {
+            use std::io::IsTerminal as _;
+            let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            super::output::complain!("{}", found.render(colour).trim_end());
+            super::output::complain!("");
+        }
         complain!("error: {}", printable(&self.to_string()));
         match self {
             CliError::Signal(_) | CliError::Json(_) => ExitCode::Internal,

@@ -8,6 +8,7 @@ use crate::web::{self, Settings, SubjectName};
 use clap::ValueEnum;
 use shootdown_refinement::memory;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 const DEFAULT_BIND: &str = "127.0.0.1:3000";
 
@@ -30,6 +31,9 @@ const SEARCH_BUDGET: u64 = 2 << 30;
 /// Arguments of `explore`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// A scenario file: its page, checked anew whenever it is loaded
+    #[arg(value_name = "FILE", conflicts_with_all = ["Subject", "DesignArgs", "EnvironmentArgs", "subject", "graph_memory"])]
+    file: Option<PathBuf>,
     /// Loopback address to listen on; port 0 takes any free one
     #[arg(long, value_name = "ADDR:PORT", default_value = DEFAULT_BIND, value_parser = loopback)]
     bind: SocketAddr,
@@ -61,6 +65,7 @@ impl Args {
     /// What `shootdown` without arguments does.
     pub fn default_args() -> Args {
         Args {
+            file: None,
             bind: DEFAULT_BIND.parse().expect("a constant"),
             subject: Of::Spec,
             seconds: None,
@@ -72,6 +77,9 @@ impl Args {
 
 /// Serves until a signal ends it: that is how it ends, so the exit code is 0.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    if let Some(file) = &args.file {
+        return super::scenario::explore::run(file, args.bind);
+    }
     let config = args.config.config("v2.6.37", "aging")?;
     let subject = match args.subject {
         Of::Spec => SubjectName::Spec,

@@ -6,10 +6,12 @@ mod tla;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output;
+use super::scenario;
 use super::subject::Subject;
 use clap::{Subcommand, ValueEnum};
 use run::{RunArgs, Wanted};
 use shootdown_refinement::export::splat::Flavour;
+use shootdown_refinement::scenario::export as told;
 use shootdown_refinement::export::{dot, itf, markdown, perfetto, rv, shiviz, splat};
 use shootdown_spec::export::promela;
 use std::path::PathBuf;
@@ -48,6 +50,8 @@ enum What {
     Splat(SplatArgs),
     /// A run as Markdown for a mailing list
     Markdown(RunArgs),
+    /// A scenario file as strict C, for cscope, clang-format and editors
+    C(CArgs),
     /// An automaton for the kernel's runtime verification (rvgen, dot2k)
     Rv(RvArgs),
 }
@@ -57,6 +61,15 @@ enum What {
 struct ModelArgs {
     #[command(flatten)]
     subject: Subject,
+    /// Write to this file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct CArgs {
+    /// The scenario file
+    file: PathBuf,
     /// Write to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -121,10 +134,31 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             write(&args.output, promela::write(&config))
         }
         What::Tla(args) => tla::run(args),
-        What::Itf(args) => args.export(|run| Some(itf::itf(run))),
-        What::Perfetto(args) => args.export(|run| Some(perfetto::perfetto(run))),
-        What::Shiviz(args) => args.export(|run| Some(shiviz::shiviz(run))),
-        What::Markdown(args) => args.export(|run| Some(markdown::markdown(run))),
+        What::Itf(args) => match args.scenario() {
+            Some(of) => scenario::export::run(&of, |story, _| Some(told::itf::itf(story))),
+            None => args.export(|run| Some(itf::itf(run))),
+        },
+        What::Perfetto(args) => match args.scenario() {
+            Some(of) => scenario::export::run(&of, |story, _| Some(told::perfetto::perfetto(story))),
+            None => args.export(|run| Some(perfetto::perfetto(run))),
+        },
+        What::Shiviz(args) => match args.scenario() {
+            Some(of) => scenario::export::run(&of, |story, _| Some(told::shiviz::shiviz(story))),
+            None => args.export(|run| Some(shiviz::shiviz(run))),
+        },
+        What::Markdown(args) => match args.scenario() {
+            Some(of) => scenario::export::run(&of, |story, scenario| {
+                Some(told::markdown::markdown(story, &scenario.text))
+            }),
+            None => args.export(|run| Some(markdown::markdown(run))),
+        },
+        What::C(args) => scenario::export::c(&args.file, &args.output),
+        What::Dot(args) if args.run.scenario().is_some() => match args.run.scenario() {
+            Some(of) if args.graph == GraphKind::Waits => {
+                scenario::export::run(&of, |story, _| Some(told::dot::waits(story)))
+            }
+            _ => Err(CliError::NoOrder),
+        },
         What::Dot(args) if args.graph == GraphKind::Order => {
             // A configuration is enough: there is an order where nothing is violated.
             match args.run.wanted()? {
@@ -134,6 +168,10 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             }
         }
         What::Dot(args) => args.run.export(|run| Some(dot::waits(run))),
+        What::Splat(args) if args.run.scenario().is_some() => match args.run.scenario() {
+            Some(of) => scenario::export::run(&of, |story, _| told::splat::splat(story)),
+            None => Ok(ExitCode::Usage),
+        },
         What::Splat(args) => {
             let flavour = match args.flavour {
                 FlavourArg::Modern => Flavour::Modern,

@@ -7,6 +7,7 @@ use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output;
 use super::refine;
+use super::scenario;
 use super::subject::DesignArgs;
 use serde::Serialize;
 use shootdown_spec::config::Config;
@@ -24,6 +25,9 @@ pub struct Args {
     /// The schedule string, a file that holds one, or `-` for stdin; one that begins with `code:` is of the
     /// implementation
     schedule: String,
+    /// The scenario file that the string is a run of
+    #[arg(value_name = "FILE", conflicts_with = "DesignArgs")]
+    file: Option<String>,
     /// Replay on another design, up to the first step it does not allow
     #[command(flatten)]
     design: DesignArgs,
@@ -74,6 +78,11 @@ impl Args {
 
 /// Replays; a violation on the way, or a step that does not fit, is exit code 1.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    if let Some((file, string)) =
+        scenario::replay::arguments(&args.schedule, args.file.as_deref())
+    {
+        return scenario::replay::run(file, string, args.brief, args.format);
+    }
     let (source_name, text) = read(&args.schedule)?;
     if let Some(of_code) = text.trim().strip_prefix(refine::CODE) {
         return code::run(args, &source_name, of_code);

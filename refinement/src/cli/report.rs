@@ -28,6 +28,9 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
+    /// A scenario file: its page, in place of the review of the designs
+    #[arg(value_name = "FILE", conflicts_with_all = ["markdown", "docs", "check", "matrix_json", "stress_seconds"])]
+    file: Option<PathBuf>,
     /// Write the HTML file here [default: review.html, unless Markdown is asked for]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -52,6 +55,9 @@ pub struct Args {
 
 /// Runs what is reported and writes it.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    if let Some(file) = &args.file {
+        return super::scenario::report::run(file, args.output.as_deref(), &args.bounds);
+    }
     let file = args.html();
     args.try_out(file.as_deref())?;
     let findings = gather::findings(args, file.is_some())?;

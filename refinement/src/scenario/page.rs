@@ -10,7 +10,10 @@ use shootdown_ir::{Expect, Preempt};
 /// Columns of a counterexample: what fits on a printed page.
 const WIDTH: usize = 108;
 
-const STYLE: &str = include_str!("../review/style.css");
+/// The style of the page.
+pub const STYLE: &str = include_str!("../review/style.css");
+
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
 /// Sentences about the order of waits, from whoever proves it.
 #[derive(Clone, Debug, Default)]
@@ -98,7 +101,7 @@ fn document(title: &str, body: Markup) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
                 link rel="icon" href="data:,";
                 title { (title) }
                 style { (PreEscaped(STYLE)) }
@@ -107,6 +110,13 @@ fn document(title: &str, body: Markup) -> String {
         }
     }
     .into_string()
+}
+
+/// The page with its style linked instead of inside, and without a policy of its own: for a server, which has both.
+pub fn linked_style(page: &str) -> String {
+    let inside = format!("<style>{STYLE}</style>");
+    let page = page.replacen(&inside, "<link rel=\"stylesheet\" href=\"/style.css\">", 1);
+    page.replacen(&format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">"), "", 1)
 }
 
 /// A page that says why there is none.

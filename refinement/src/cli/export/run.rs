@@ -7,13 +7,11 @@ use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output::{self, ProgressLine};
 use crate::cli::subject::Subject;
-use crate::cli::{check, refine, replay};
-use clap::builder::PossibleValuesParser;
+use crate::cli::{check, refine, replay, scenario};
 use shootdown_refinement::export::Run;
 use shootdown_spec::check::{CheckResult, check};
 use shootdown_spec::config::Config;
 use shootdown_spec::model::Protocol;
-use shootdown_spec::property::PROPERTIES;
 use shootdown_spec::schedule::Schedule;
 use shootdown_spec::trace::Trace;
 use shootdown_spec::verdict::Verdict;
@@ -22,16 +20,19 @@ use std::path::PathBuf;
 /// Where the run comes from, and where the text goes to.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// A schedule, a file that holds one, or `-` for stdin, as `replay` takes it; without one the shortest
-    /// counterexample of the configuration below
+    /// A schedule, a file that holds one, or `-` for stdin, as `replay` takes it, or a scenario file; without one the
+    /// shortest counterexample of the configuration below
     #[arg(conflicts_with_all = ["Subject", "DesignArgs", "EnvironmentArgs", "Bounds"])]
     schedule: Option<String>,
+    /// The run of that scenario, as `check` prints it; without one its shortest counterexample
+    #[arg(value_name = "STRING", requires = "schedule")]
+    string: Option<String>,
     #[command(flatten)]
     subject: Subject,
     #[command(flatten)]
     bounds: Bounds,
     /// The property that the run is a counterexample of [default: the first that is violated]
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(PROPERTIES.iter().map(|p| p.name)))]
+    #[arg(long, value_name = "NAME")]
     property: Option<String>,
     /// Write to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
@@ -71,8 +72,21 @@ impl RunArgs {
         }
     }
 
+    /// The scenario whose run is wanted, if it is one's.
+    pub fn scenario(&self) -> Option<scenario::export::Wanted<'_>> {
+        let one = self.schedule.as_deref()?;
+        let (file, string) = scenario::replay::arguments(one, self.string.as_deref())?;
+        Some(scenario::export::Wanted {
+            file,
+            string,
+            property: self.property.as_deref(),
+            output: &self.output,
+        })
+    }
+
     /// The run of the schedule, or the configuration.
     pub fn wanted(&self) -> Result<Wanted, CliError> {
+        check::known(self.property.as_deref())?;
         let Some(argument) = &self.schedule else {
             let config = self.subject.config("tracked", "everything")?;
             return Ok(Wanted::Config(Box::new(config)));

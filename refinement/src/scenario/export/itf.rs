@@ -19,8 +19,8 @@ pub fn itf(story: &Story<'_>) -> String {
     let mut vars: Vec<String> = system.cells.iter().map(|c| c.name.clone()).collect();
     vars.push("mbt::actionTaken".to_string());
     let records = story.records();
-    let states: Vec<Value> = (0..=story.end())
-        .map(|n| {
+    let states: Vec<Value> = (0usize..=story.end())
+        .map(|n: usize| {
             let view = story.view(n);
             let mut state = Map::new();
             let step = n.checked_sub(1).map(|i| &records[i]);

@@ -102,8 +102,7 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// The run that a string describes. With `outcome`, the first violated property that is decided in its last state is what
-    /// the run is told as a counterexample of. The second part says why the run ends before the string does.
+    /// The run that a string describes. The second part says why the run ends before the string does.
     ///
     /// # Errors
     /// Where the string has another form, or names what there is not.
@@ -180,19 +179,44 @@ impl<'a> Story<'a> {
         let last = &self.states[self.end()];
         let graph = &outcome.graph;
         let number = (0..graph.len() as u32).find(|&n| graph.state(n) == last.as_slice());
-        let Some(number) = number else { return };
-        let moved = crate::stuck::Future::of(self.machine, graph);
-        let stuck = moved.stuck(self.machine, graph, number);
+        let stuck = number.map_or(0, |n| {
+            crate::stuck::Future::of(self.machine, graph).stuck(self.machine, graph, n)
+        });
+        let mut moves = Moves::default();
+        self.machine.moves(last, &mut moves);
+        let fails = |name: &str| {
+            let faults = moves.faults.iter().filter_map(|&(step, fault)| {
+                let context = self.machine.system().steps[step as usize].context;
+                Some((self.machine.fault_check(fault)?, context))
+            });
+            let mut all = moves.failed.iter().copied().chain(faults);
+            all.find(|(check, _)| check.name() == name).map(|f| f.1)
+        };
+        let invariants = &self.machine.system().invariants;
         for result in &outcome.results {
+            let broken = invariants.iter().find(|i| i.name == result.name);
             let (context, set) = match &result.violation {
-                Some(Violation::State(n, context)) if *n == number => (*context, 0),
-                Some(Violation::Stuck(n, set)) if *n == number => (None, *set),
-                Some(Violation::Stuck(..)) if result.name == "no_deadlock" && stuck != 0 => {
-                    let closed = self.waits.closed(last, stuck);
-                    (None, if closed == 0 { stuck } else { closed })
+                None => continue,
+                Some(_) if result.name == "no_deadlock" => match stuck {
+                    0 => continue,
+                    stuck => {
+                        let closed = self.waits.closed(last, stuck);
+                        (None, if closed == 0 { stuck } else { closed })
+                    }
+                },
+                Some(Violation::Circle(circle)) => {
+                    match (self.loops_to, number) {
+                        (Some(_), Some(n)) if circle.contains(&n) => (None, 0),
+                        _ => continue,
+                    }
                 }
-                Some(Violation::Circle(_)) if self.loops_to.is_some() => (None, 0),
-                _ => continue,
+                Some(Violation::State(n, context)) if Some(*n) == number => (*context, 0),
+                Some(Violation::Stuck(n, set)) if Some(*n) == number => (None, *set),
+                Some(_) if broken.is_some_and(|i| self.machine.view(last).value(&i.holds) == Some(0)) => (None, 0),
+                Some(_) => match fails(&result.name) {
+                    Some(context) => (Some(context), 0),
+                    None => continue,
+                },
             };
             self.claim = Some(super::story::Claim {
                 name: result.name.clone(),

@@ -1,0 +1,227 @@
+//! `check FILE...`: one file with its whole report, several with a line each, two beside each other.
+
+use super::{exit_code, limits, options};
+use crate::cli::Format;
+use crate::cli::check::Args;
+use crate::cli::error::CliError;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::output;
+use serde_json::{Value, json};
+use shootdown_ir::report::TextOptions;
+use shootdown_refinement::ci::{Case, Report};
+use shootdown_refinement::scenario::cases::{cases, unread};
+use shootdown_refinement::scenario::json::{ScenarioJson, UnreadJson};
+use shootdown_refinement::scenario::text::{self, Wanted};
+use shootdown_refinement::scenario::{LoadError, Scenario, check, compare::compare, load};
+use shootdown_spec::search::Options;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+/// Checks files.
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let files = load::files(&args.files)?;
+    let (options, _) = options(&args.bounds)?;
+    args.ci.try_out()?;
+    if args.compare {
+        let [before, after] = files.as_slice() else {
+            return Err(CliError::Compare(files.len()));
+        };
+        return compared(args, before, after, &options);
+    }
+    match files.as_slice() {
+        [one] if !args.files[0].is_dir() => single(args, one, &options),
+        files => several(args, files, &options),
+    }
+}
+
+fn text_options(args: &Args) -> TextOptions {
+    TextOptions {
+        width: output::width(),
+        verbose: args.verbose,
+        colour: output::colour(),
+    }
+}
+
+fn single(args: &Args, path: &Path, options: &Options) -> Result<ExitCode, CliError> {
+    let report = |cases: Vec<Case>| Report {
+        command: "shootdown check".to_string(),
+        cases,
+    };
+    let scenario = match Scenario::read(path) {
+        Ok(scenario) => scenario,
+        Err(error) => {
+            let name = path.display().to_string();
+            args.ci.write(|| report(vec![unread(&name, &error)]))?;
+            if args.format == Format::Json {
+                output::print_json(&UnreadJson::new(&name, &error))?;
+            }
+            return Err(error.into());
+        }
+    };
+    let machine = scenario.machine();
+    let checked = check(&scenario, &machine, limits(options, 1));
+    if let Some(name) = &args.property
+        && checked.outcome.result(name).is_none()
+    {
+        let names = checked.outcome.results.iter().map(|r| r.name.as_str());
+        return Err(CliError::unknown("property", name, names));
+    }
+    match args.format {
+        Format::Json => output::print_json(&ScenarioJson::new(&checked))?,
+        Format::Text => {
+            let warnings = scenario.warnings.render(output::colour());
+            let mut text = match warnings.trim().is_empty() {
+                true => String::new(),
+                false => format!("{}\n\n", warnings.trim_end()),
+            };
+            let wanted = Wanted {
+                property: args.property.as_deref(),
+                all: args.all,
+            };
+            text += &text::report(&checked, wanted, &text_options(args));
+            output::print(text)?;
+        }
+    }
+    args.ci.write(|| report(cases(&checked)))?;
+    Ok(exit_code(&checked))
+}
+
+/// What one file among several came to.
+struct Told {
+    line: String,
+    /// The whole report, where it is asked for.
+    more: Option<String>,
+    json: Value,
+    cases: Vec<Case>,
+    code: ExitCode,
+}
+
+fn several(args: &Args, files: &[PathBuf], options: &Options) -> Result<ExitCode, CliError> {
+    let start = Instant::now();
+    let workers = options.threads.get().min(files.len()).max(1);
+    let width = files.iter().map(|f| f.display().to_string().chars().count());
+    let width = width.max().unwrap_or(0).min(60);
+    let next = AtomicUsize::new(0);
+    let slots: Vec<Mutex<Option<Told>>> = files.iter().map(|_| Mutex::new(None)).collect();
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(file) = files.get(i) else { break };
+                    let told = one(args, file, options, workers, width);
+                    *slots[i].lock().expect("nobody panics with it") = Some(told);
+                }
+            });
+        }
+    });
+    let all: Vec<Told> = slots
+        .into_iter()
+        .filter_map(|slot| slot.into_inner().expect("nobody panics with it"))
+        .collect();
+    // The worst: what is unreadable, then what is not as expected, then what is undecided.
+    let rank = |code: &ExitCode| match code {
+        ExitCode::AsPromised => 0,
+        ExitCode::Incomplete => 1,
+        ExitCode::NotAsExpected => 2,
+        ExitCode::Usage | ExitCode::Internal => 3,
+    };
+    let code = all.iter().map(|t| t.code).max_by_key(rank);
+    let count = |code: ExitCode| all.iter().filter(|t| t.code == code).count();
+    match args.format {
+        Format::Json => {
+            let list: Vec<&Value> = all.iter().map(|t| &t.json).collect();
+            output::print_json(&json!({ "schema": "shootdown/check/1", "scenarios": list }))?;
+        }
+        Format::Text => {
+            let mut out = String::new();
+            for told in &all {
+                out += &told.line;
+                out += told.more.as_deref().unwrap_or_default();
+            }
+            out += &format!(
+                "{}: {} as expected, {} not, {} incomplete, {} unreadable; {:.2} s\n",
+                text::plural(all.len(), "file"),
+                count(ExitCode::AsPromised),
+                count(ExitCode::NotAsExpected),
+                count(ExitCode::Incomplete),
+                count(ExitCode::Usage),
+                start.elapsed().as_secs_f64(),
+            );
+            output::print(out)?;
+        }
+    }
+    args.ci.write(|| Report {
+        command: "shootdown check".to_string(),
+        cases: all.into_iter().flat_map(|t| t.cases).collect(),
+    })?;
+    Ok(code.unwrap_or(ExitCode::AsPromised))
+}
+
+fn one(args: &Args, file: &Path, options: &Options, share: usize, width: usize) -> Told {
+    let name = file.display().to_string();
+    let scenario = match Scenario::read(file) {
+        Ok(scenario) => scenario,
+        Err(error) => {
+            let more = match &error {
+                LoadError::Text(found) => Some(found.render(output::colour())),
+                _ => None,
+            };
+            return Told {
+                line: format!("{name:<width$}  UNREADABLE   {error}\n"),
+                more,
+                json: serde_json::to_value(UnreadJson::new(&name, &error)).unwrap_or_default(),
+                cases: vec![unread(&name, &error)],
+                code: ExitCode::Usage,
+            };
+        }
+    };
+    let machine = scenario.machine();
+    let checked = check(&scenario, &machine, limits(options, share));
+    let code = exit_code(&checked);
+    let more = (args.verbose && code != ExitCode::AsPromised).then(|| {
+        let report = text::report(&checked, Wanted::default(), &text_options(args));
+        format!("\n{report}\n")
+    });
+    Told {
+        line: text::summary(&checked, width),
+        more,
+        json: match args.format {
+            Format::Json => serde_json::to_value(ScenarioJson::new(&checked)).unwrap_or_default(),
+            Format::Text => Value::Null,
+        },
+        cases: cases(&checked),
+        code,
+    }
+}
+
+fn compared(
+    args: &Args,
+    before: &Path,
+    after: &Path,
+    options: &Options,
+) -> Result<ExitCode, CliError> {
+    let (before, after) = (Scenario::read(before)?, Scenario::read(after)?);
+    let machines = (before.machine(), after.machine());
+    let old = check(&before, &machines.0, limits(options, 1));
+    let new = check(&after, &machines.1, limits(options, 1));
+    let comparison = compare(&old, &new);
+    match args.format {
+        Format::Json => output::print_json(&comparison)?,
+        Format::Text => output::print(comparison.text(output::width()))?,
+    }
+    args.ci.write(|| Report {
+        command: "shootdown check".to_string(),
+        cases: cases(&old).into_iter().chain(cases(&new)).collect(),
+    })?;
+    let codes = [exit_code(&old), exit_code(&new)];
+    // Each file is held against its own expectation, as always.
+    Ok(match codes {
+        [ExitCode::NotAsExpected, _] | [_, ExitCode::NotAsExpected] => ExitCode::NotAsExpected,
+        [ExitCode::Incomplete, _] | [_, ExitCode::Incomplete] => ExitCode::Incomplete,
+        _ => ExitCode::AsPromised,
+    })
+}
