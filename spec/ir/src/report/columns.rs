@@ -76,6 +76,7 @@ pub(super) fn write(page: &mut Page, story: &Story<'_>) {
             all.iter().filter(shown).any(|e| {
                 story.cpu_of(e.context) == cpu || e.elsewhere.iter().any(|(c, _)| *c == cpu)
             }) || silent.iter().any(|(c, _)| story.cpu_of(*c) == cpu)
+                || story.wrong().is_some_and(|(c, _)| story.cpu_of(c) == cpu)
         })
         .collect();
     if cpus.is_empty() {
@@ -117,6 +118,16 @@ pub(super) fn write(page: &mut Page, story: &Story<'_>) {
     for (context, row) in &silent {
         table.announce(story.end(), *context, row.line);
         table.wait(story.end(), *context, row);
+    }
+    if let Some((context, note)) = story.wrong()
+        && let Some((_, line)) = story.stands_at(story.end(), context)
+    {
+        table.announce(story.end(), context, 0);
+        let function = super::event::function(story, context, &line.text.function);
+        table.function(story.end(), context, &function);
+        let indent = table.indent(story.end(), context);
+        let cell = table.statement(indent, &line.text.statement, Some(&note));
+        table.one("", line.span.line, story.cpu_of(context), story.end(), cell);
     }
     let legend = table.marks.legend(story);
     if !legend.is_empty() {

@@ -29,6 +29,9 @@ impl Story<'_> {
             if matches!(wait, Wait::Blocked { .. }) && self.is_awaited(n, who, stuck) {
                 continue;
             }
+            if matches!(wait, Wait::Interrupted { by } if told.contains(&by)) {
+                continue;
+            }
             let clause = format!("{} {}", self.who(who), self.clause(n, who, &wait));
             text += &match text.is_empty() {
                 true => format!("{clause}."),

@@ -116,7 +116,7 @@ fn is_jump_back(story: &Story<'_>, n: usize) -> bool {
 }
 
 /// The function a statement is in, where it is not the source's own body.
-fn function(story: &Story<'_>, context: ContextId, function: &str) -> String {
+pub(super) fn function(story: &Story<'_>, context: ContextId, function: &str) -> String {
     match function == story.source_of(context).name {
         true => String::new(),
         false => function.to_string(),

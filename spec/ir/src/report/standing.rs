@@ -73,15 +73,15 @@ fn describe(story: &Story<'_>, n: usize, cpu: usize) -> Vec<String> {
         };
         lines.push(own);
         let tag = match several {
-            true => format!(" ({})", story.source_of(context).name),
+            true => format!("{}: ", story.source_of(context).name),
             false => String::new(),
         };
         if let Some(holds) = story.holds(n, context) {
-            lines.push(format!("{holds}{tag}"));
+            lines.push(format!("{tag}{holds}"));
         }
         match story.wait(n, context) {
             None | Some(Wait::Interrupted { .. }) => {}
-            Some(wait) => lines.push(format!("{}{tag}", story.clause(n, context, &wait))),
+            Some(wait) => lines.push(format!("{tag}{}", story.clause(n, context, &wait))),
         }
     }
     let all = story.ipis();

@@ -49,7 +49,22 @@ impl<'a> Story<'a> {
         let (mut context, mut stuck, mut loops_to) = (None, 0, None);
         match violation {
             Violation::State(_, about) => context = *about,
-            Violation::Stuck(_, contexts) => stuck = *contexts,
+            Violation::Stuck(n, contexts) => {
+                stuck = *contexts;
+                let waits = Waits::new(protocol, machine);
+                // Doomed, but not yet for all to see: those who doom it still move. Shown is the first state in which nobody
+                // does.
+                if waits.closed(graph.state(*n), stuck) == 0
+                    && let Some(end) = (0..graph.len() as u32).find(|&n| {
+                        graph.is_expanded(n)
+                            && graph.edges(n).iter().all(|e| e.to == n)
+                            && machine.active(graph.state(n)) & stuck != 0
+                    })
+                {
+                    run = shortest(machine, graph, end);
+                    stuck = machine.active(graph.state(end));
+                }
+            }
             Violation::Circle(circle) => {
                 loops_to = Some(run.steps.len());
                 let round = super::lasso::round(machine, graph, circle);

@@ -60,10 +60,8 @@ impl Story<'_> {
             "assertion" => {
                 let (who, line, x) = self.failed(n, Check::Assertion)?;
                 let text = format!(
-                    "{}{} fails: {}.{}",
-                    self.where_is(n, who),
-                    "",
-                    line,
+                    "{}: {line} fails.{}",
+                    self.where_is(n, who).trim_end_matches(','),
                     self.told(n, &x)
                 );
                 (title("ASSERTION"), text)
@@ -153,6 +151,25 @@ impl Story<'_> {
             text: "FAILS".to_string(),
             bad: true,
         })
+    }
+
+    /// What is wrong with the statement at which the context of the claim stands, as a note; `None` where it waits, or where
+    /// the claim is about no statement.
+    pub(super) fn wrong(&self) -> Option<(ContextId, Note)> {
+        let claim = self.claim.as_ref()?;
+        let text = match claim.name.as_str() {
+            "assertion" => "FAILS",
+            "no_sleep_in_atomic" => "may sleep: forbidden here",
+            "unlock_held" => "is not held",
+            "balance" => "not balanced",
+            "range" => "out of range",
+            _ => return None,
+        };
+        let note = Note {
+            text: text.to_string(),
+            bad: true,
+        };
+        Some((claim.context?, note))
     }
 
     /// The values that an expression reads, and who wrote them.

@@ -3,7 +3,7 @@
 use super::{Story, list};
 use crate::eval::Cells;
 use crate::protocol::{Kind, Op, Preempt};
-use crate::system::ContextId;
+use crate::system::{ContextId, X};
 use crate::waits::Wait;
 
 /// Longest statement that is quoted inside of a sentence.
@@ -12,7 +12,82 @@ const QUOTED: usize = 64;
 impl Story<'_> {
     /// What a context waits for in state `n`; `None` if it can take its next step or does not run.
     pub fn wait(&self, n: usize, context: ContextId) -> Option<Wait> {
-        self.waits.wait(&self.states[n], context)
+        let wait = self.waits.wait(&self.states[n], context)?;
+        Some(match wait {
+            // Whoever is past its last write of what the condition reads cannot end it any more.
+            Wait::Condition { mut writers } => {
+                let cells = self.awaited(n, context);
+                writers.retain(|&w| self.may_still_write(n, w, &cells));
+                Wait::Condition { writers }
+            }
+            wait => wait,
+        })
+    }
+
+    /// The cells that the condition of a wait reads, all elements of a row that could be meant.
+    fn awaited(&self, n: usize, context: ContextId) -> Vec<u32> {
+        let it = &self.machine.system().contexts[context.index()];
+        let mut cells = Vec::new();
+        for &s in &it.steps[self.view(n).place(context) as usize] {
+            let ready = &self.machine.system().steps[s as usize].ready;
+            ready.each_read(&mut |r| cells.extend(r.cells().map(|c| c.0)));
+        }
+        cells
+    }
+
+    /// Is there a way through the rest of the context's program that writes one of the cells?
+    fn may_still_write(&self, n: usize, context: ContextId, cells: &[u32]) -> bool {
+        let system = self.machine.system();
+        let it = &system.contexts[context.index()];
+        let mut seen = vec![false; it.steps.len()];
+        let mut todo = vec![self.view(n).place(context) as usize];
+        while let Some(place) = todo.pop() {
+            if std::mem::replace(&mut seen[place], true) {
+                continue;
+            }
+            for &s in &it.steps[place] {
+                for assign in &system.steps[s as usize].assigns {
+                    if assign.to.base == it.place {
+                        targets(&assign.value, &mut |to| {
+                            // Once ended, it is another run of it that writes.
+                            if to > 0 && (to as usize) < it.steps.len() {
+                                todo.push(to as usize);
+                            }
+                        });
+                    } else if assign.to.cells().any(|c| cells.contains(&c.0)) {
+                        return true;
+                    }
+                }
+            }
+        }
+        // It may come once more.
+        let again = system.objects.left[context.index()]
+            .is_some_and(|left| self.view(n).cell(left) > 0)
+            || self.is_pending(n, context);
+        again && !seen[0] && {
+            let mut first = vec![false; it.steps.len()];
+            let mut todo = vec![0];
+            let mut writes = false;
+            while let Some(place) = todo.pop() {
+                if std::mem::replace(&mut first[place], true) {
+                    continue;
+                }
+                for &s in &it.steps[place] {
+                    for assign in &system.steps[s as usize].assigns {
+                        if assign.to.base == it.place {
+                            targets(&assign.value, &mut |to| {
+                                if to > 0 && (to as usize) < it.steps.len() {
+                                    todo.push(to as usize);
+                                }
+                            });
+                        } else {
+                            writes |= assign.to.cells().any(|c| cells.contains(&c.0));
+                        }
+                    }
+                }
+            }
+            writes
+        }
     }
 
     /// The wait as a clause without its subject: `spins for l, held by CPU1`.
@@ -242,6 +317,18 @@ impl Story<'_> {
                 None => return None,
             },
         })
+    }
+}
+
+/// The places that an assignment of a place can lead to.
+fn targets(value: &X, f: &mut impl FnMut(i64)) {
+    match value {
+        X::Const(to) => f(*to),
+        X::If(_, a, b) => {
+            targets(a, f);
+            targets(b, f);
+        }
+        X::Cell(_) | X::Unary(..) | X::Binary(..) => {}
     }
 }
 
