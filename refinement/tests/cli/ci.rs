@@ -127,7 +127,7 @@ fn validate_points_to_the_line_that_does_not_fit() {
 }
 
 /// File 16 hung: all four rules fall. File 10 lost events and has nothing against any rule, which decides nothing. File 12
-/// is a control: it keeps the three rules that are asked for by default, and the strict one is not asked for.
+/// is a control: it keeps the three rules that are asked for by default, but a million of its events were overwritten.
 #[test]
 fn validate_tells_each_rule_of_a_kernels_trace() {
     let trace = |name: &str| format!("{}/trace/tests/ftrace/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -167,7 +167,7 @@ fn validate_tells_each_rule_of_a_kernels_trace() {
     let (_, junit, sarif) = told(&format!("validate --ftrace {lost} {control}"), 3);
     assert_eq!((junit.tests, junit.failures), (6, 0));
     let errors = |suite: usize| junit.test_suites[suite].errors;
-    assert_eq!((errors(0), errors(1)), (3, 0), "{:?}", results(&sarif));
+    assert_eq!((errors(0), errors(1)), (3, 3), "{:?}", results(&sarif));
 }
 
 #[test]

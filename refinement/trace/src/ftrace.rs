@@ -21,6 +21,7 @@ pub mod class;
 pub mod console;
 pub mod context;
 pub mod event;
+pub mod gaps;
 pub mod hang;
 pub mod line;
 pub mod machine;
@@ -33,7 +34,7 @@ pub mod text;
 pub mod upstream;
 pub mod watch;
 
-use line::{Malformed, Parsed};
+use line::{Malformed, Parsed, Parser, Shape};
 use reader::{Reader, Whole};
 use report::{Counts, Report};
 use std::cell::Cell;
@@ -117,10 +118,11 @@ pub fn read_while<'a>(
 /// What was read so far.
 #[derive(Default)]
 struct Reading {
+    parser: Parser,
     watch: Watch,
     console: console::Console,
     counts: Counts,
-    shape: Option<line::Shape>,
+    shape: Option<Shape>,
     clock: Option<place::Unit>,
     /// Where the first line stops being text.
     binary: Option<usize>,
@@ -128,6 +130,34 @@ struct Reading {
     /// A text line since the last event: inside a table it is no line of ftrace's.
     ended_inside_line: bool,
     dump: Dump,
+    latency: Latency,
+}
+
+/// The longest step of a latency tracer.
+#[derive(Default)]
+struct Latency {
+    last: Option<(u64, String)>,
+    longest: Option<(u64, String)>,
+}
+
+impl Latency {
+    fn line(&mut self, line: &line::Line<'_>) {
+        let now = line.time.value;
+        if let Some((then, what)) = self.last.take() {
+            let step = now.saturating_sub(then);
+            if self
+                .longest
+                .as_ref()
+                .is_none_or(|(longest, _)| step > *longest)
+            {
+                self.longest = Some((step, what));
+            }
+        }
+        if line.event == b"(function tracer)" {
+            let what = String::from_utf8_lossy(&line.args[..line.args.len().min(160)]);
+            self.last = Some((now, place::printable(what.trim())));
+        }
+    }
 }
 
 /// Where in a dump on the console we are.
@@ -146,10 +176,33 @@ enum Dump {
 fn hidden_event(bytes: &[u8]) -> Option<Malformed> {
     let binary = |b: &u8| *b < b' ' && !matches!(b, b'\t' | b'\r' | 0x1b);
     let at = bytes.iter().rposition(binary)?;
-    matches!(line::parse(&bytes[at + 1..]), Parsed::Event(_)).then_some(Malformed {
+    matches!(Parser::default().parse(&bytes[at + 1..]), Parsed::Event(_)).then_some(Malformed {
         column: at + 1,
         reason: "an event with bytes before it that are no text",
     })
+}
+
+/// `Dumping ftrace buffer:`, `Dumping ftrace instance x buffer:`.
+fn dump_begins(line: &[u8]) -> bool {
+    line.ends_with(b"buffer:") && memchr::memmem::find(line, b"Dumping ftrace ").is_some()
+}
+
+/// Has the line the name of an event that matters, with its colon?
+fn names_event(line: &[u8]) -> bool {
+    const EVENTS: &[&str] = &[
+        "lock_acquire: ",
+        "lock_acquired: ",
+        "lock_contended: ",
+        "lock_release: ",
+        "csd_queue_cpu: ",
+        "irq_disable: ",
+        "irq_enable: ",
+        "tlb_flush: ",
+    ];
+    memchr::memmem::find(line, b": ").is_some()
+        && EVENTS
+            .iter()
+            .any(|event| memchr::memmem::find(line, event.as_bytes()).is_some())
 }
 
 impl Reading {
@@ -166,9 +219,12 @@ impl Reading {
                 reason: "the line is longer than any line of ftrace's",
             });
         }
-        match line::parse(bytes) {
+        match self.parser.parse(bytes) {
             Parsed::Event(line) => {
                 self.shape.get_or_insert(line.shape);
+                if self.parser.legend.latency.is_some() {
+                    self.latency.line(&line);
+                }
                 self.clock.get_or_insert(line.time.unit);
                 match event::event(&line) {
                     Ok(_) if whole == Whole::No => self.ended_inside_line = true,
@@ -189,6 +245,10 @@ impl Reading {
                 self.counts.lost_markers += 1;
                 self.watch.lost(cpu, number, events);
             }
+            Parsed::Frame(frame) => {
+                self.counts.frames += 1;
+                self.watch.frame(frame);
+            }
             Parsed::Comment => self.counts.comments += 1,
             Parsed::Entries(buffer, written) => {
                 self.counts.comments += 1;
@@ -202,21 +262,29 @@ impl Reading {
     }
 
     fn text(&mut self, number: u64, bytes: &[u8], whole: Whole) {
-        let text = &bytes[line::after_printk(bytes)..];
+        let text = &bytes[line::prefix::after_printk(bytes)..];
         let trimmed = text.trim_ascii();
         self.dump = match self.dump {
-            _ if trimmed.ends_with(b"Dumping ftrace buffer:") => Dump::Inside,
+            _ if dump_begins(trimmed) => Dump::Inside,
             Dump::Inside if trimmed.starts_with(b"-----") && self.counts.events > 0 => Dump::Behind,
             dump => dump,
         };
-        if self.shape == Some(line::Shape::Table) && !trimmed.is_empty() {
+        // A console has other lines between, and so have mails, pages and journals: but none that names an event.
+        let strict =
+            self.shape.is_some_and(|shape| shape != Shape::Dump) && !self.parser.text_between();
+        let damaged = self.shape.is_some() && names_event(trimmed);
+        if (strict && !trimmed.is_empty()) || damaged {
             if whole == Whole::No {
                 self.ended_inside_line = true;
                 return;
             }
             return self.malformed(Malformed {
                 column: 1,
-                reason: "neither an event nor a marker nor a comment",
+                reason: if damaged {
+                    "an event whose columns cannot be read"
+                } else {
+                    "neither an event nor a marker nor a comment"
+                },
             });
         }
         self.counts.text += 1;
@@ -278,13 +346,16 @@ impl Reading {
         if self.dump == Dump::Inside {
             incomplete.push("the dump has no end: its second line of dashes is missing".into());
         }
-        Report::new(
+        let mut report = Report::new(
             &mut self.watch,
             self.console,
             self.counts,
             self.shape,
             self.clock,
+            &self.parser.legend,
             incomplete,
-        )
+        );
+        report.longest_step = self.latency.longest;
+        report
     }
 }

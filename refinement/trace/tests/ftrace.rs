@@ -10,5 +10,7 @@ mod kept;
 mod mutated;
 #[path = "ftrace/recordings.rs"]
 mod recordings;
+#[path = "ftrace/shapes.rs"]
+mod shapes;
 #[path = "ftrace/small.rs"]
 mod small;

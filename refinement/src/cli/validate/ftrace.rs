@@ -144,11 +144,8 @@ pub fn run(
 fn cases(reports: &[(String, Report)], rules: &[Judged]) -> ci::Report {
     let outcome = |name: &str, report: &Report, rule: Judged| match findings(report, rule, name) {
         found if !found.is_empty() => Outcome::Failed(found),
-        _ if report.incomplete.is_empty() => Outcome::Passed,
-        _ => Outcome::Undecided(format!(
-            "nothing found, but {}",
-            report.incomplete.join("; ")
-        )),
+        _ if report.unsure().is_empty() => Outcome::Passed,
+        _ => Outcome::Undecided(format!("nothing found, but {}", report.unsure().join("; "))),
     };
     let case = |name: &str, report: &Report, rule: Judged| Case {
         suite: format!("validate --ftrace {name}"),

@@ -21,18 +21,44 @@ impl Part {
     ///
     /// | name | kernel |
     /// |---|---|
-    /// | `ptlock_ptr(ptdesc)`, `ptlock_ptr(page)`, `&page->ptl` | split locks, of ptes and pmds alike |
+    /// | `ptlock_ptr(ptdesc)` (6.5 on), `ptlock_ptr(page)` (5.8 on), `&(ptlock_ptr(page))->rlock` (3.13 on) | split locks, of ptes and pmds alike |
+    /// | `&(&page->ptl)->rlock`, `__pte_lockptr(page)`, `__pte_lockptr(new)` (2.6.15 to 3.12) | the same |
     /// | `&mm->page_table_lock`, `&(&mm->page_table_lock)->rlock`, `init_mm.page_table_lock` | one per mm |
-    /// | `pgd_lock` | |
+    /// | `pgd_lock`, `(pgd_lock)`, `pgd_lock.rlock` | |
     pub fn of(name: &str) -> Part {
-        let split = name.starts_with("ptlock_ptr(") || name.contains("page->ptl");
+        let member = |at: usize| {
+            !name[at + 5..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        };
+        let split = name.contains("ptlock_ptr(")
+            || name.contains("pte_lockptr(")
+            || name.contains("pmd_lockptr(")
+            || name.find("->ptl").is_some_and(member);
         if split || name.contains("page_table_lock") {
             Part::PageTableLock
-        } else if name == "pgd_lock" || name.starts_with("(pgd_lock)") {
+        } else if matches!(
+            name,
+            "pgd_lock" | "(pgd_lock)" | "pgd_lock.rlock" | "&(&pgd_lock)->rlock"
+        ) || name.starts_with("(pgd_lock)")
+        {
             Part::PgdLock
         } else {
             Part::Other
         }
+    }
+
+    /// Do its waiters sleep? By the names that kernels give to mutexes and semaphores; RT's spinlocks are not told.
+    pub fn sleeps(name: &str) -> bool {
+        const SLEEPING: &[&str] = &[
+            "mutex",
+            "rwsem",
+            "_sem",
+            "mmap_lock",
+            "vm_lock",
+            "sb_writers",
+            "_completion)",
+            "fs_reclaim",
+        ];
+        SLEEPING.iter().any(|word| name.contains(word))
     }
 
     /// Is the strict rule about it?
@@ -143,6 +169,11 @@ mod tests {
             "&mm->page_table_lock",
             "&(&mm->page_table_lock)->rlock",
             "init_mm.page_table_lock",
+            "&(ptlock_ptr(page))->rlock",
+            "&(&page->ptl)->rlock",
+            "&(&(page)->ptl)->rlock",
+            "__pte_lockptr(new)",
+            "&page->ptl",
         ] {
             assert_eq!(Part::of(name), Part::PageTableLock, "{name}");
         }
@@ -153,6 +184,8 @@ mod tests {
             "key",
             "cpa_lock",
             "&pgdat->lru_lock",
+            "&dev->ptlock",
+            "&ctx->ptl_cache",
         ] {
             assert_eq!(Part::of(name), Part::Other, "{name}");
         }

@@ -57,6 +57,19 @@ pub struct Off {
     pub caller: String,
     /// Its caller.
     pub parent: String,
+    /// The stack, if the trace has it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<String>,
+}
+
+/// How many functions of a stack are kept.
+const FRAMES: usize = 16;
+
+/// Keeps a function of a stack.
+pub fn push_frame(stack: &mut Vec<String>, frame: &str) {
+    if stack.len() < FRAMES {
+        stack.push(super::place::printable(frame));
+    }
 }
 
 /// A lock.
@@ -79,6 +92,8 @@ pub struct Held {
     pub since: Place,
     /// The acknowledgements awaited under it, by target.
     pub flushes: BTreeMap<u16, Flushes>,
+    /// Flushes under it of which only `tlb_flush` or the IPI is there.
+    pub told: u64,
     /// It is known to have been held with interrupts on; with bottom halves on as well.
     pub open: [bool; 2],
 }
@@ -91,6 +106,7 @@ impl Held {
             mode,
             since,
             flushes: BTreeMap::new(),
+            told: 0,
             open: [false; 2],
         }
     }
@@ -110,8 +126,8 @@ pub struct Flushes {
 /// A request to another CPU, whose acknowledgement is awaited.
 #[derive(Clone, Debug, Serialize)]
 pub struct Request {
-    /// Its address.
-    pub csd: Address,
+    /// Its address; none if only the IPI is there.
+    pub csd: Option<Address>,
     /// Whom it is for.
     pub target: u16,
     /// What the target is to do.
@@ -125,6 +141,9 @@ pub struct Request {
     pub answered: Option<Place>,
     /// The target had no line yet when this was queued, or events of it were lost since.
     pub out_of_sight: bool,
+    /// The sender's stack, if the trace has it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<String>,
 }
 
 fn function_name<S: serde::Serializer>(index: &usize, s: S) -> Result<S::Ok, S::Error> {
@@ -132,6 +151,11 @@ fn function_name<S: serde::Serializer>(index: &usize, s: S) -> Result<S::Ok, S::
 }
 
 impl Request {
+    /// `, csd 00000000e6bcdb51`, or nothing.
+    pub fn csd(&self) -> String {
+        self.csd.map_or(String::new(), |csd| format!(", csd {csd}"))
+    }
+
     /// The function's name.
     pub fn function(&self) -> &'static str {
         super::event::AWAITED[self.function].0
@@ -153,6 +177,8 @@ pub struct Attempt {
     pub off: Option<Off>,
     /// Where it found the lock taken.
     pub contended: Option<Place>,
+    /// The stack, if the trace has it.
+    pub stack: Vec<String>,
 }
 
 /// Requests that a context awaits.
@@ -162,6 +188,19 @@ pub struct Awaiting {
     pub requests: Vec<Request>,
     /// Where they were sent.
     pub sent: Option<Place>,
+    /// The flush that they belong to, where only `tlb_flush` is there: to whom it went is not known.
+    pub told: Option<Told>,
+}
+
+/// A flush of which only the beginning is in the trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// `tlb_flush`.
+    #[serde(flatten)]
+    pub place: Place,
+    /// The stack, if the trace has it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<String>,
 }
 
 /// A context.
@@ -175,12 +214,38 @@ pub struct Context {
     pub attempts: Vec<Attempt>,
     /// What it awaits.
     pub awaiting: Option<Awaiting>,
+    /// A flush begins: what is queued next is part of it.
+    pub begins_flush: bool,
+    /// What `contention_begin` said that `contention_end` did not take back; by the lock's own address.
+    pub contended: Option<Attempt>,
 }
 
 impl Context {
     /// Nothing to remember?
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty() && self.attempts.is_empty() && self.awaiting.is_none()
+        self.held.is_empty()
+            && self.attempts.is_empty()
+            && self.awaiting.is_none()
+            && self.contended.is_none()
+    }
+
+    /// A frame of the stack of what this line did.
+    pub fn frame(&mut self, line: u64, frame: &str) {
+        let attempts = self.attempts.iter_mut().chain(&mut self.contended);
+        let attempts = attempts
+            .filter(|a| a.place.line == line)
+            .map(|a| &mut a.stack);
+        let requests = self.awaiting.iter_mut().flat_map(|a| &mut a.requests);
+        let requests = requests
+            .filter(|r| r.queued.line == line)
+            .map(|r| &mut r.stack);
+        attempts
+            .chain(requests)
+            .for_each(|stack| push_frame(stack, frame));
+        let told = self.awaiting.as_mut().and_then(|a| a.told.as_mut());
+        if let Some(told) = told.filter(|told| told.place.line == line) {
+            push_frame(&mut told.stack, frame);
+        }
     }
 }
 
@@ -209,6 +274,8 @@ impl Contexts {
             held: Vec::new(),
             attempts: Vec::new(),
             awaiting: None,
+            begins_flush: false,
+            contended: None,
         });
         context.last = place;
         if context.held.len() > DEEPEST {

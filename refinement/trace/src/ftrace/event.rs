@@ -2,22 +2,29 @@
 //!
 //! | event | what it means here |
 //! |---|---|
-//! | `lock_acquire` | the attempt; with `try`, and for what never prints `lock_acquired` (RCU, seqcounts, every lock of a kernel without LOCK_STAT), the lock is held from here |
+//! | `lock_acquire` | the attempt; with `try`, and for what never prints `lock_acquired` (seqcounts, every lock of a kernel without LOCK_STAT), the lock is held from here |
 //! | `lock_contended` | the first try failed: whoever prints it waits, a spinlock's waiter spins |
 //! | `lock_acquired` | held from here |
 //! | `lock_release` | no longer held; printed just before the unlock |
+//! | `lock_*` of RCU's maps | no lock: nobody waits for a reader by them |
+//! | `contention_begin`, `contention_end` | as `lock_contended` and `lock_acquired`, where a kernel without lockdep prints no others: who waits, not who holds |
 //! | `irq_disable`, `irq_enable` | after interrupts went off, before they come on; who did it |
 //! | `csd_queue_cpu` of a function below | the acknowledgement of that CPU is awaited from here; of another function, nobody may wait |
-//! | `ipi_send_cpu`, `ipi_send_cpumask` | the requests queued before are sent; the next ones are another flush |
-//! | `tlb_flush`, reason 4 | another flush begins |
+//! | `ipi_send_cpu`, `ipi_send_cpumask` | the requests queued before are sent; the next ones are another flush. Without csd events: the request itself, if its callsite waits |
+//! | `tlb_flush`, reason 4 | another flush begins. Without csd events: the request, to CPUs that are not named |
 //! | `csd_function_exit` | the acknowledgement. `tlb_flush` is not: a CPU on which the mm is not loaded prints none |
+//! | `call_function_exit`, `call_function_single_exit` | without csd events, the acknowledgement |
 //! | `csd_function_entry`, `csd=0` | stutter: the sender's own part |
-//! | `sched_switch`, `contention_*`, `call_function*`, `reschedule_*` | stutter: read, not needed |
+//! | `kernel_stack` | the frames behind it are of the event before |
+//! | `sched_switch`, `reschedule_*` | stutter: read, not needed |
 //! | anything else | unknown: counted by name |
+//!
+//! Arguments are read as the kernel prints them, or by the names of their fields: `trace-cmd report -R`, the option
+//! `fields`, and `babeltrace` print those.
 //!
 //! | awaited function | why its sender waits |
 //! |---|---|
-//! | `flush_tlb_func` | the flush of an mm |
+//! | `flush_tlb_func` (up to 5.13 `flush_tlb_func_remote`, to 4.13 `flush_tlb_func` too) | the flush of an mm |
 //! | `do_flush_tlb_all`, `do_kernel_range_flush` | the flush of kernel translations |
 //! | `tlb_remove_table_smp_sync` | `tlb_remove_table_sync_one`: waits out lockless walkers, flushes nothing |
 
@@ -51,6 +58,8 @@ pub enum Event<'a> {
     Acquired(Lock<'a>),
     /// `lock_release`.
     Release(Lock<'a>),
+    /// `lock_*` of what is no lock: its context went on, and nobody waits for it.
+    NoLock,
     /// `irq_disable` (true) or `irq_enable`.
     Irqs {
         /// They are off.
@@ -73,13 +82,50 @@ pub enum Event<'a> {
         /// The request.
         csd: Address,
     },
+    /// `csd_queue_cpu` of a function that is printed as an address: awaited behind a flush's beginning.
+    QueueUnnamed {
+        /// Whose acknowledgement.
+        cpu: u16,
+        /// Where.
+        callsite: &'a str,
+        /// The request.
+        csd: Address,
+    },
     /// `csd_queue_cpu` of another function.
     QueueOther {
         /// The request.
         csd: Address,
     },
     /// `ipi_send_cpu` or `ipi_send_cpumask`.
-    Sent,
+    Sent {
+        /// To whom, as it is printed: a number, a list, or a mask.
+        to: &'a str,
+        /// Where.
+        callsite: &'a str,
+        /// Whoever sends a function call from there waits.
+        awaited: bool,
+    },
+    /// `contention_begin` (true) or `contention_end`: of the lock itself, not its lockdep map.
+    Contention {
+        /// It begins.
+        begins: bool,
+        /// The lock.
+        lock: Address,
+        /// It spins: not a mutex, nor an rwsem.
+        spins: bool,
+    },
+    /// `call_function_entry` (true) or `call_function_exit`, single ones too: a CPU works off its requests.
+    CallFunction {
+        /// It begins.
+        begins: bool,
+    },
+    /// `tlb_flush` with another reason.
+    Flushed {
+        /// Because another CPU asked (reason 1).
+        remote: bool,
+    },
+    /// `kernel_stack`, `<stack trace>`: frames follow.
+    Stack,
     /// `csd_function_exit`.
     Answer {
         /// The request; 0 is the sender's own part.
@@ -96,10 +142,81 @@ pub enum Event<'a> {
 /// Functions whose senders wait, and whether they are flushes.
 pub const AWAITED: &[(&str, bool)] = &[
     ("flush_tlb_func", true),
+    ("flush_tlb_func_remote", true),
     ("do_flush_tlb_all", true),
     ("do_kernel_range_flush", true),
     ("tlb_remove_table_smp_sync", false),
+    ("remote flush", true),
+    ("function call", false),
 ];
+
+/// Where in [`AWAITED`] the flush is that only `tlb_flush` tells of, and the call that only an IPI does.
+pub const ONLY_TOLD: [usize; 2] = [AWAITED.len() - 2, AWAITED.len() - 1];
+
+/// Callers that wait for what they send (`smp_call_function_many_cond` with `wait`, and who is inlined around it).
+const WAITING_CALLERS: &[&str] = &[
+    "on_each_cpu",
+    "smp_call_function_many",
+    "smp_call_function_single",
+    "smp_call_function+",
+    "flush_tlb",
+    "native_flush_tlb",
+    "arch_tlbbatch_flush",
+    "tlb_remove_table_sync",
+];
+
+/// Lock classes that are none: `lock_acquire` marks a reader, and nobody waits for it in the lock's name.
+pub fn no_lock(name: &str) -> bool {
+    let rcu = name.strip_prefix("rcu_").is_some_and(|rest| {
+        matches!(
+            rest,
+            "read_lock" | "read_lock_bh" | "read_lock_sched" | "read_lock_trace" | "callback"
+        )
+    });
+    rcu || name == "srcu" || name.starts_with("&(ssp)->") || name == "rcu_tasks_trace"
+}
+
+/// The value of a field: `name=a`, `name = "a"`; up to the next field.
+pub fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mut from = 0;
+    loop {
+        let at = from + text[from..].find(name)?;
+        from = at + name.len();
+        let before = text[..at].chars().next_back();
+        let behind = text[from..].trim_start_matches(' ');
+        if let Some(value) = behind.strip_prefix('=')
+            && before.is_none_or(|c| matches!(c, ' ' | ',' | '{' | '('))
+        {
+            let value = value.trim_start_matches(' ');
+            if let Some(quoted) = value.strip_prefix('"') {
+                return quoted.find('"').map(|end| &quoted[..end]);
+            }
+            return Some(value[..end_of_field(value)].trim_end_matches([' ', ',']));
+        }
+    }
+}
+
+/// Where the next field begins, or the braces end.
+fn end_of_field(value: &str) -> usize {
+    if let Some(brace) = value.find(" }") {
+        let comma = value[..brace].find(", ");
+        return comma.unwrap_or(brace);
+    }
+    // ` name=`: back from the next `=` to the blank before its name.
+    let mut from = 0;
+    while let Some(equals) = value[from..].find('=').map(|at| from + at) {
+        let name = value[..equals]
+            .bytes()
+            .rev()
+            .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_')
+            .count();
+        if name > 0 && value[..equals - name].ends_with(' ') {
+            return equals - name;
+        }
+        from = equals + 1;
+    }
+    value.len()
+}
 
 fn awaited(function: &str) -> Option<usize> {
     AWAITED.iter().position(|(name, _)| *name == function)
@@ -174,6 +291,9 @@ impl<'a> Args<'a> {
     }
 
     fn lock(&mut self) -> Result<(Lock<'a>, bool, bool), Malformed> {
+        if let Some(printed) = field(self.rest, "lockdep_addr") {
+            return self.lock_by_fields(printed);
+        }
         let address = self.address()?;
         let trylock = self.eat("try ");
         let read = self.eat("read ");
@@ -183,6 +303,66 @@ impl<'a> Args<'a> {
         }
         Ok((Lock { address, name }, trylock, read))
     }
+}
+
+impl<'a> Args<'a> {
+    fn lock_by_fields(&self, printed: &str) -> Result<(Lock<'a>, bool, bool), Malformed> {
+        let hex = printed.split(' ').next().unwrap_or("");
+        let address = Args {
+            rest: hex,
+            column: self.column,
+        }
+        .address()?;
+        let Some(name) = field(self.rest, "name").filter(|n| (1..=LONGEST_NAME).contains(&n.len()))
+        else {
+            return self.wrong("no name of a lock here");
+        };
+        let flags = field(self.rest, "flags").map_or(0, number);
+        Ok((Lock { address, name }, flags & 1 != 0, flags & 2 != 0))
+    }
+}
+
+/// `4`, `0x4`, `( "TLB_REMOTE_SEND_IPI" : container = 4 )`: the first number; 0 if there is none.
+fn number(text: &str) -> u64 {
+    let text = text.rsplit("container = ").next().unwrap_or(text).trim();
+    let end = |radix: u32, t: &str| t.find(|c: char| !c.is_digit(radix)).unwrap_or(t.len());
+    match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(&hex[..end(16, hex)], 16).unwrap_or(0),
+        None => text[..end(10, text)].parse().unwrap_or(0),
+    }
+}
+
+/// Where interrupts went off, or on: as the kernel prints it, or nothing where a tool could not resolve it.
+fn places(text: &str) -> Option<(&str, &str)> {
+    match (field(text, "caller"), field(text, "parent")) {
+        (Some(caller), Some(parent)) if !caller.is_empty() && !parent.is_empty() => {
+            Some((caller, parent))
+        }
+        // `trace-cmd report -R`, or a kernel whose symbols were not recorded.
+        _ if field(text, "caller_offs").is_some() && field(text, "parent_offs").is_some() => {
+            Some(("?", "?"))
+        }
+        _ => None,
+    }
+}
+
+/// The reason of a flush: `reason:remote ipi send (4)`, `reason= (4)`, `reason=4`.
+fn reason(text: &str) -> Option<u64> {
+    let text = text.trim_end();
+    if let Some(braces) = field(text, "reason").filter(|r| r.contains("container = ")) {
+        return Some(number(braces));
+    }
+    let last = text
+        .rsplit_once('(')
+        .and_then(|(_, reason)| reason.strip_suffix(')'));
+    if let Some(reason) = last {
+        return reason.trim().parse().ok();
+    }
+    let plain = field(text, "reason")?;
+    plain
+        .bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| number(plain))
 }
 
 /// Reads an event's arguments.
@@ -206,20 +386,35 @@ pub fn event<'a>(line: &Line<'a>) -> Result<Event<'a>, Malformed> {
     Ok(match line.event {
         b"lock_acquire" => {
             let (lock, trylock, read) = args.lock()?;
+            if no_lock(lock.name) {
+                return Ok(Event::NoLock);
+            }
             Event::Acquire {
                 lock,
                 trylock,
                 read,
             }
         }
-        b"lock_acquired" => Event::Acquired(args.lock()?.0),
-        b"lock_contended" => Event::Contended(args.lock()?.0),
-        b"lock_release" => Event::Release(args.lock()?.0),
-        b"irq_disable" | b"irq_enable" => Event::Irqs {
-            off: line.event == b"irq_disable",
-            caller: args.key("caller=", "no `caller=` here")?,
-            parent: args.key("parent=", "no `parent=` here")?,
-        },
+        b"lock_acquired" | b"lock_contended" | b"lock_release" => {
+            let (lock, ..) = args.lock()?;
+            match line.event {
+                _ if no_lock(lock.name) => Event::NoLock,
+                b"lock_acquired" => Event::Acquired(lock),
+                b"lock_contended" => Event::Contended(lock),
+                _ => Event::Release(lock),
+            }
+        }
+        b"irq_disable" | b"irq_enable" => {
+            let Some((caller, parent)) = places(text) else {
+                args.key("caller=", "no `caller=` here")?;
+                return args.wrong("no `parent=` here");
+            };
+            Event::Irqs {
+                off: line.event == b"irq_disable",
+                caller,
+                parent,
+            }
+        }
         b"csd_queue_cpu" => {
             let cpu = args.key("cpu=", "no `cpu=` here")?.parse();
             let Ok(cpu) = cpu else {
@@ -228,6 +423,8 @@ pub fn event<'a>(line: &Line<'a>) -> Result<Event<'a>, Malformed> {
             let callsite = args.key("callsite=", "no `callsite=` here")?;
             let function = args.key("func=", "no `func=` here")?;
             let csd = args.csd()?;
+            // A tool without the kernel's symbols prints an address.
+            let unnamed = function.starts_with("0x") || function.starts_with("ffffffff");
             match awaited(function) {
                 Some(function) => Event::Queue {
                     cpu,
@@ -235,6 +432,7 @@ pub fn event<'a>(line: &Line<'a>) -> Result<Event<'a>, Malformed> {
                     function,
                     csd,
                 },
+                None if unnamed => Event::QueueUnnamed { cpu, callsite, csd },
                 None => Event::QueueOther { csd },
             }
         }
@@ -242,7 +440,7 @@ pub fn event<'a>(line: &Line<'a>) -> Result<Event<'a>, Malformed> {
             let function = args.key("func=", "no `func=` here")?;
             Event::Answer {
                 csd: args.csd()?,
-                awaited: awaited(function).is_some(),
+                awaited: awaited(function).is_some() || function.starts_with("0x"),
             }
         }
         b"csd_function_entry" => {
@@ -250,37 +448,60 @@ pub fn event<'a>(line: &Line<'a>) -> Result<Event<'a>, Malformed> {
             args.csd()?;
             Event::Stutter
         }
-        b"tlb_flush" => {
-            let reason = text.rsplit_once('(').map_or("", |(_, reason)| reason);
-            match reason.trim_end().strip_suffix(')').map(str::parse::<u8>) {
-                Some(Ok(4)) => Event::FlushBegins,
-                Some(Ok(_)) => Event::Stutter,
-                _ => return args.wrong("no reason of the flush, `(0)` to `(4)`, at the end"),
+        b"tlb_flush" => match reason(text) {
+            Some(4) => Event::FlushBegins,
+            Some(reason) => Event::Flushed {
+                remote: reason == 1,
+            },
+            None => return args.wrong("no reason of the flush, `(0)` to `(4)`, at the end"),
+        },
+        b"ipi_send_cpu" | b"ipi_send_cpumask" => {
+            let to = field(text, "cpu").or(field(text, "cpumask")).unwrap_or("");
+            let callsite = field(text, "callsite").unwrap_or("");
+            let reschedules =
+                field(text, "callback").is_some_and(|c| matches!(c, "0x0" | "(nil)" | "0"));
+            Event::Sent {
+                to,
+                callsite,
+                awaited: !reschedules && WAITING_CALLERS.iter().any(|w| callsite.starts_with(w)),
             }
         }
-        b"ipi_send_cpu" | b"ipi_send_cpumask" => Event::Sent,
-        b"contention_begin"
-        | b"contention_end"
-        | b"sched_switch"
-        | b"sched_process_exit"
-        | b"call_function_entry"
-        | b"call_function_exit"
-        | b"call_function_single_entry"
-        | b"call_function_single_exit"
-        | b"reschedule_entry"
-        | b"reschedule_exit" => Event::Stutter,
+        b"contention_begin" | b"contention_end" => {
+            let printed = field(text, "lock_addr").unwrap_or(text);
+            let flags = field(text, "flags").unwrap_or(text);
+            let column = args.column;
+            Event::Contention {
+                begins: line.event == b"contention_begin",
+                lock: Args {
+                    rest: printed,
+                    column,
+                }
+                .address()?,
+                spins: flags.contains("SPIN") && !flags.contains("MUTEX"),
+            }
+        }
+        b"call_function_entry" | b"call_function_single_entry" => {
+            Event::CallFunction { begins: true }
+        }
+        b"call_function_exit" | b"call_function_single_exit" => {
+            Event::CallFunction { begins: false }
+        }
+        b"kernel_stack" | b"user_stack" | b"(stack)" => Event::Stack,
+        b"sched_switch" | b"sched_process_exit" | b"reschedule_entry" | b"reschedule_exit" => {
+            Event::Stutter
+        }
         _ => Event::Unknown,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::line::{Parsed, parse};
+    use super::super::line::{Parsed, Parser};
     use super::*;
 
     fn with(text: &str, check: impl Fn(Result<Event<'_>, Malformed>)) {
         let text = format!("   wl-64  [002] ...2.  6.325123: {text}");
-        match parse(text.as_bytes()) {
+        match Parser::default().parse(text.as_bytes()) {
             Parsed::Event(line) => check(event(&line)),
             other => panic!("{text}: {other:?}"),
         }

@@ -13,11 +13,11 @@
 //! No event says that a wait for acknowledgements is over, so a sender counts as waiting until it does something else. A
 //! holder that took its lock before the trace began, or in a gap, is not known. Either way a hang is missed, not made up.
 
-use super::class::Name;
+use super::class::{Name, Part};
 use super::console::Stack;
-use super::context::{Context, Key, Off, Request};
+use super::context::{Attempt, Context, Key, Off, Request, Told};
 use super::line::Level;
-use super::place::{Address, Place, Task, Time};
+use super::place::{Address, Place, Task, Time, Unit};
 use super::watch::Watch;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +53,9 @@ pub enum Wait {
         requests: Vec<Request>,
         /// Where the IPIs were sent.
         sent: Option<Place>,
+        /// Where the flush began, if only that is in the trace.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        told: Option<Told>,
     },
     /// The interrupt on top of it.
     Interrupt,
@@ -81,12 +84,20 @@ pub struct Standing {
     pub last: Place,
     /// What the console printed of that CPU's stack.
     pub stack: Option<Stack>,
+    /// The stack that the trace has of the attempt, or of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<String>,
 }
 
 impl Standing {
     /// `CPU1 (wl-65)`.
     pub fn who(&self) -> String {
         who(self.cpu, self.task, self.level)
+    }
+
+    /// When the wait began.
+    pub fn since(&self) -> Time {
+        began(&self.wait, self.last.time)
     }
 
     /// Acknowledgements that never came.
@@ -132,6 +143,9 @@ pub struct Hang {
     pub rows: Vec<Row>,
     /// In one sentence.
     pub sentence: String,
+    /// What is not in the trace and has to hold: without any of it the deadlock is certain.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assumes: Vec<String>,
     /// The last time of the trace.
     pub ends: Option<Time>,
 }
@@ -150,6 +164,8 @@ struct Node {
     key: Key,
     standing: Standing,
     for_whom: Vec<Key>,
+    /// Those for whom it waits only if something holds that is not in the trace: which, and what.
+    perhaps: Vec<(Key, String)>,
 }
 
 /// Looks at the end.
@@ -191,6 +207,12 @@ pub fn end(watch: &Watch, stacks: &BTreeMap<u16, Stack>) -> End {
             node.for_whom.extend(more);
         }
     }
+    for (key, more) in assumed(watch, &nodes) {
+        if let Some(node) = nodes.get_mut(&key) {
+            node.for_whom.extend(more.iter().map(|(whom, _)| *whom));
+            node.perhaps = more;
+        }
+    }
     let mut stuck: BTreeSet<Key> = nodes.keys().copied().collect();
     loop {
         let free = |key: &&Key| !nodes[*key].for_whom.iter().any(|k| stuck.contains(k));
@@ -219,6 +241,12 @@ pub fn end(watch: &Watch, stacks: &BTreeMap<u16, Stack>) -> End {
     on.sort_by_key(by_cpu);
     off.sort_by_key(by_cpu);
     let hang = (!on.is_empty()).then(|| {
+        let assumes = on.iter().flat_map(|n| &n.perhaps);
+        let mut assumes: Vec<String> = assumes
+            .filter(|(whom, _)| cycle.contains(whom))
+            .map(|(_, what)| what.clone())
+            .collect();
+        assumes.dedup();
         let cycle: Vec<Standing> = on.into_iter().map(|n| n.standing).collect();
         let bystanders: Vec<Standing> = off.into_iter().map(|n| n.standing).collect();
         Hang {
@@ -226,6 +254,7 @@ pub fn end(watch: &Watch, stacks: &BTreeMap<u16, Stack>) -> End {
             sentence: cycle.iter().map(clause).collect::<Vec<_>>().join("; ") + ".",
             cycle,
             bystanders,
+            assumes,
             ends,
         }
     });
@@ -245,7 +274,7 @@ fn runs_on(watch: &Watch, key: Key, context: &Context) -> bool {
 }
 
 fn waiting(watch: &Watch, key: Key, context: &Context) -> Option<Wait> {
-    if let Some(attempt) = context.attempts.last() {
+    if let Some(attempt) = attempt(context) {
         let holders = watch.contexts.holders(attempt.lock.address, key);
         if attempt.contended.is_none() && holders.is_empty() {
             // The trace ends between two lines of a lock that was free.
@@ -266,12 +295,146 @@ fn waiting(watch: &Watch, key: Key, context: &Context) -> Option<Wait> {
         });
     }
     let awaiting = context.awaiting.as_ref()?;
+    let mut requests = awaiting.requests.clone();
+    for request in requests.iter_mut().filter(|r| r.csd.is_none()) {
+        // Whoever has interrupts on takes the IPI.
+        let on = watch
+            .machine
+            .get(request.target)
+            .and_then(|cpu| cpu.last_on);
+        request.answered = request
+            .answered
+            .or(on.filter(|on| on.line > request.queued.line));
+    }
     // Nobody is scheduled away from this wait.
-    let open = awaiting.requests.iter().any(|r| r.answered.is_none());
-    (open && runs_on(watch, key, context)).then(|| Wait::Acknowledgements {
-        requests: awaiting.requests.clone(),
+    let open = requests.iter().any(|r| r.answered.is_none());
+    let unnamed = requests.is_empty() && awaiting.told.is_some();
+    ((open || unnamed) && runs_on(watch, key, context)).then(|| Wait::Acknowledgements {
+        requests,
         sent: awaiting.sent,
+        told: awaiting.told.clone(),
     })
+}
+
+/// What it tries to take; without lock events, what `contention_begin` says.
+fn attempt(context: &Context) -> Option<&Attempt> {
+    context.attempts.last().or(context.contended.as_ref())
+}
+
+/// A wait shorter than this may be any: nothing is assumed of it.
+const LONG: u64 = 1_000;
+
+/// Who may wait for whom, if something holds that is not in the trace.
+fn assumed(watch: &Watch, nodes: &BTreeMap<Key, Node>) -> Vec<(Key, Vec<(Key, String)>)> {
+    let spins_off = |n: &&Node| n.standing.irqs_off && matches!(n.standing.wait, Wait::Lock { .. });
+    let mut all = Vec::new();
+    for node in nodes.values() {
+        let mut perhaps = Vec::new();
+        match &node.standing.wait {
+            // To whom the flush went is not known: only who has had interrupts off ever since has not answered.
+            Wait::Acknowledgements {
+                requests,
+                told: Some(told),
+                ..
+            } if requests.is_empty() => {
+                for other in nodes
+                    .values()
+                    .filter(spins_off)
+                    .filter(|n| n.standing.cpu != node.standing.cpu)
+                {
+                    let since = watch
+                        .machine
+                        .get(other.standing.cpu)
+                        .and_then(|cpu| cpu.off_since);
+                    if since.is_some_and(|since| since.line < told.place.line) {
+                        perhaps.push((other.key, format!(
+                            "CPU{} is among those whose acknowledgement {} awaits: of the flush only `tlb_flush` in line {} is recorded, not the requests. CPU{0} has had interrupts off since before that line",
+                            other.standing.cpu, node.standing.who(), told.place.line
+                        )));
+                    }
+                }
+            }
+            // The CPU has no line from before the request, but none that answers it either.
+            Wait::Acknowledgements { .. } => {
+                for request in node
+                    .standing
+                    .missing()
+                    .filter(|r| r.out_of_sight && !watch.machine.has_gap(r.target))
+                {
+                    let counts = request.queued.time.unit == Unit::Count;
+                    let there = nodes
+                        .values()
+                        .filter(spins_off)
+                        .filter(|n| n.standing.cpu == request.target);
+                    perhaps.extend(
+                        there
+                            .filter(|n| counts || (waited(watch, n) && waited(watch, node)))
+                            .map(|n| {
+                                let first = watch
+                                    .machine
+                                    .get(request.target)
+                                    .map_or(0, |cpu| cpu.first.line);
+                                (
+                                    n.key,
+                                    format!(
+                                        "CPU{} had not answered before its first line, {first}",
+                                        request.target
+                                    ),
+                                )
+                            }),
+                    );
+                }
+            }
+            // Nobody was seen to take the lock: it may be whoever waits for this CPU.
+            Wait::Lock { lock, holders, .. } if holders.is_empty() && node.standing.irqs_off => {
+                for other in nodes
+                    .values()
+                    .filter(|n| n.standing.cpu != node.standing.cpu)
+                {
+                    let for_this = owing(nodes, other).contains(&node.key);
+                    if for_this && waited(watch, other) && waited(watch, node) {
+                        perhaps.push((
+                            other.key,
+                            format!(
+                                "{} holds {} {}: nobody was seen to take it",
+                                other.standing.who(),
+                                lock.class,
+                                lock.address
+                            ),
+                        ));
+                    }
+                }
+            }
+            _ => {}
+        }
+        if !perhaps.is_empty() {
+            all.push((node.key, perhaps));
+        }
+    }
+    all
+}
+
+/// Has it waited long enough that something is wrong?
+fn waited(watch: &Watch, node: &Node) -> bool {
+    let began = began(&node.standing.wait, node.standing.last.time);
+    let long = |end: Time| {
+        end.unit == began.unit
+            && end.unit != Unit::Count
+            && end.value.saturating_sub(began.value) >= LONG
+    };
+    watch.machine.latest().is_some_and(long)
+}
+
+/// When a wait began.
+fn began(wait: &Wait, last: Time) -> Time {
+    match wait {
+        Wait::Lock { lock, .. } => lock.since.time,
+        Wait::Acknowledgements { requests, told, .. } => {
+            let told = told.as_ref().map_or(last, |told| told.place.time);
+            requests.last().map_or(told, |r| r.queued.time)
+        }
+        Wait::Interrupt => last,
+    }
 }
 
 fn node(
@@ -281,16 +444,16 @@ fn node(
     context: &Context,
     wait: Wait,
 ) -> Node {
-    let attempt = context
-        .attempts
-        .last()
-        .filter(|_| matches!(wait, Wait::Lock { .. }));
-    let began = match &wait {
-        Wait::Lock { lock, .. } => lock.since.time,
-        Wait::Acknowledgements { requests, .. } => {
-            requests.last().map_or(context.last.time, |r| r.queued.time)
+    let attempt = attempt(context).filter(|_| matches!(wait, Wait::Lock { .. }));
+    let began = began(&wait, context.last.time);
+    let frames = match (&wait, attempt) {
+        (_, Some(attempt)) => attempt.stack.clone(),
+        (Wait::Acknowledgements { requests, told, .. }, _) => {
+            let by_request = requests.iter().map(|r| &r.stack).find(|s| !s.is_empty());
+            let by_flush = told.as_ref().map(|told| &told.stack);
+            by_request.or(by_flush).cloned().unwrap_or_default()
         }
-        Wait::Interrupt => context.last.time,
+        _ => Vec::new(),
     };
     let place = attempt.map_or(context.last, |a| a.place);
     let cpu = watch.machine.get(place.cpu);
@@ -306,6 +469,7 @@ fn node(
     Node {
         key,
         for_whom,
+        perhaps: Vec::new(),
         standing: Standing {
             cpu: place.cpu,
             task: place.task,
@@ -314,6 +478,7 @@ fn node(
             off: attempt.and_then(|a| a.off.clone()),
             holds: holds.collect(),
             wait,
+            frames,
             waited: watch.machine.latest().and_then(|end| end.since(began)),
             last: cpu.map_or(context.last, |cpu| cpu.last),
             stack: stacks
@@ -372,7 +537,22 @@ fn clause(standing: &Standing) -> String {
                 [] => "held by nobody seen to take it".to_string(),
                 names => format!("held by {}", names.join(", ")),
             };
-            format!("spins for {} {}, {by}", lock.class, lock.address)
+            format!(
+                "{} for {} {}, {by}",
+                spins(&lock.class),
+                lock.class,
+                lock.address
+            )
+        }
+        Wait::Acknowledgements {
+            requests,
+            told: Some(told),
+            ..
+        } if requests.is_empty() => {
+            format!(
+                "awaits the acknowledgements of its flush in line {}",
+                told.place.line
+            )
         }
         Wait::Acknowledgements { .. } => {
             let missing = standing.missing().map(|r| format!("CPU{}'s", r.target));
@@ -385,6 +565,12 @@ fn clause(standing: &Standing) -> String {
     let first = parts.join(", ");
     let and = if first.is_empty() { "" } else { " and " };
     format!("{} {first}{and}{last}", standing.who())
+}
+
+/// How one waits for a lock of this class.
+pub fn spins(class: &Name) -> &'static str {
+    let sleeps = Part::sleeps(&class.name) || class.name == "a sleeping lock";
+    if sleeps { "sleeps" } else { "spins" }
 }
 
 /// The lines that matter.
@@ -420,23 +606,36 @@ fn rows(cycle: &[Standing], bystanders: &[Standing]) -> Vec<Row> {
                     format!("tries {} {}", lock.class, lock.address),
                 );
                 if let Some(contended) = contended.filter(|c| c.line != lock.since.line) {
-                    row(&contended, "it is taken: spins".into());
+                    row(&contended, format!("it is taken: {}", spins(&lock.class)));
                 }
             }
-            Wait::Acknowledgements { requests, sent } => {
+            Wait::Acknowledgements {
+                requests,
+                sent,
+                told,
+            } => {
+                if let Some(told) = told {
+                    row(
+                        &told.place,
+                        "flushes, and asks other CPUs (tlb_flush)".into(),
+                    );
+                }
                 for r in requests {
                     row(
                         &r.queued,
                         format!(
-                            "asks CPU{}: {}, csd {}, in {}",
+                            "asks CPU{}: {}{}, in {}",
                             r.target,
                             r.function(),
-                            r.csd,
+                            r.csd(),
                             r.callsite
                         ),
                     );
                     if let Some(answered) = &r.answered {
-                        row(answered, format!("acknowledges csd {}", r.csd));
+                        row(
+                            answered,
+                            format!("acknowledges{}", r.csd().trim_start_matches(',')),
+                        );
                     }
                 }
                 if let Some(sent) = sent {

@@ -1,18 +1,34 @@
-//! One line of ftrace's text: who, where, when, in which context, and which event.
+//! One line of a trace: who, where, when, in which context, and which event.
 //!
-//! | shape | a line of it |
-//! |---|---|
-//! | `trace`, `trace_pipe` | `%16s-PID [CPU] FLAGS TIME: EVENT: ARGS`, time in seconds, or a number with `trace_clock=counter` |
-//! | a dump on the console | `%8s-PID CPUFLAGS TIMEus : EVENT: ARGS`, time since the dump's start; a printk stamp may come first |
-//! | marker | `CPU:n [LOST k EVENTS]` |
-//! | comment | `# ...`; the header of `trace` says how many entries there are |
-//! | text | anything else: the console around a dump |
+//! | shape | a line of it | module |
+//! |---|---|---|
+//! | `trace`, `trace_pipe`, `trace-cmd report` | `%16s-PID [CPU] FLAGS TIME: EVENT: ARGS`, time in seconds, or a number with `trace_clock=counter`; flags and tgid may be missing or there | [`columns`] |
+//! | a dump on the console, `latency-format`, `trace-cmd report -l` | `%8s-PID CPUFLAGS TIMEus : EVENT: ARGS` | [`columns`] |
+//! | `perf script` | `COMM PID [CPU] TIME: SYSTEM:EVENT: ARGS` | [`perf`] |
+//! | `function_graph` | `CPU) DURATION | /* EVENT: ARGS */` | [`graph`] |
+//! | `babeltrace` | `[TIME] (+DELTA) HOST EVENT: { cpu_id = CPU }, { ARGS }` | [`lttng`] |
+//! | marker | `CPU:n [LOST k EVENTS]`, `CPU:n [k EVENTS DROPPED]` | [`note`] |
+//! | comment | `# ...`; the header says what the flags mean, how many entries there are, and which tracer it is | [`legend`] |
+//! | frame | ` => function`, `=> function (address)`, and perf's `address function (module)` | [`note`] |
+//! | text | anything else: the console around a dump | |
 //!
-//! FLAGS has a place for interrupts (`d` off, `.` on, `D` off with bottom halves off, `b` bottom halves off), for need-resched,
-//! for the context (`h`, `H` hardirq, `s` softirq, `z`, `Z` NMI), for the preemption depth and, since 5.16, for the
-//! migration depth.
+//! What loggers put before a line is taken off ([`prefix`]); [`Parser`] tries the shapes, the last one first.
 
-use super::place::{Task, Time, Unit};
+mod columns;
+mod cursor;
+mod flags;
+mod graph;
+mod legend;
+mod lttng;
+mod note;
+mod parser;
+mod perf;
+pub(super) mod prefix;
+
+pub use legend::Legend;
+pub use parser::Parser;
+
+use super::place::{Task, Time};
 
 /// How much of the machine a context is above: each interrupts those below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -43,10 +59,29 @@ pub struct Flags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
-    /// `trace` or `trace_pipe`.
+    /// `trace`, `trace_pipe` or `trace-cmd report`.
     Table,
-    /// A dump on the console.
+    /// A dump on the console, or the latency format.
     Dump,
+    /// `perf script`.
+    Perf,
+    /// `function_graph`, with events as comments.
+    Graph,
+    /// LTTng's, by `babeltrace`.
+    Lttng,
+}
+
+impl Shape {
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Shape::Table => "trace",
+            Shape::Dump => "dump on a console",
+            Shape::Perf => "perf script",
+            Shape::Graph => "function_graph",
+            Shape::Lttng => "babeltrace",
+        }
+    }
 }
 
 /// The line of an event, its arguments not yet read.
@@ -58,11 +93,11 @@ pub struct Line<'a> {
     pub task: Task,
     /// The CPU.
     pub cpu: u16,
-    /// The flags; none with the option `noirq-info`.
+    /// The flags; none with the option `noirq-info`, and where a tool does not print them.
     pub flags: Option<Flags>,
     /// The time.
     pub time: Time,
-    /// The event's name; empty for lines of the function tracers.
+    /// The event's name; in parentheses what has none: `(function tracer)`.
     pub event: &'a [u8],
     /// Its arguments.
     pub args: &'a [u8],
@@ -84,13 +119,15 @@ pub struct Malformed {
 pub enum Parsed<'a> {
     /// An event.
     Event(Line<'a>),
+    /// A function of the stack that the event before it was printed with.
+    Frame(&'a [u8]),
     /// Events of a CPU were lost here; how many, if it says so.
     Lost(u16, Option<u64>),
     /// A comment.
     Comment,
     /// The header's count: entries in the buffer, entries written.
     Entries(u64, u64),
-    /// Nothing of ftrace's.
+    /// Nothing of a trace's.
     Text,
     /// The line of an event, damaged.
     Malformed(Malformed),
@@ -100,293 +137,15 @@ pub enum Parsed<'a> {
 const LONGEST_NAME: usize = 16;
 
 /// More CPUs than any kernel is built for.
-const MOST_CPUS: u64 = 8192;
-
-/// Reads a line, without its newline.
-pub fn parse(bytes: &[u8]) -> Parsed<'_> {
-    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-    let start = after_printk(bytes);
-    let first = start + blanks(&bytes[start..]);
-    let rest = &bytes[first..];
-    if rest.starts_with(b"#") {
-        return entries(rest).unwrap_or(Parsed::Comment);
-    }
-    if rest.starts_with(b"CPU:") {
-        return lost(rest).unwrap_or(Parsed::Text);
-    }
-    // A name may hold dashes, blanks and what looks like the columns after it, but it is short: the last dash that
-    // fits is the one.
-    let within = rest.len().min(LONGEST_NAME + 1);
-    for dash in (0..within).rev().filter(|&at| rest[at] == b'-') {
-        let mut cursor = Cursor {
-            bytes,
-            at: first + dash + 1,
-        };
-        if let Some((shape, pid, cpu)) = columns(&mut cursor) {
-            let task = Task::new(&rest[..dash], pid);
-            return match line(&mut cursor, shape, task, cpu) {
-                Ok(line) => Parsed::Event(line),
-                Err(malformed) => Parsed::Malformed(malformed),
-            };
-        }
-    }
-    Parsed::Text
-}
-
-fn blanks(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|b| **b == b' ').count()
-}
-
-/// Where a line starts that printk has put its level, its stamp and its caller before.
-pub(super) fn after_printk(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    let level = bytes.len() > 2 && bytes[0] == b'<' && bytes[1].is_ascii_digit();
-    if level {
-        let digits = bytes[1..].iter().take_while(|b| b.is_ascii_digit()).count();
-        if bytes.get(1 + digits) == Some(&b'>') {
-            at = digits + 2;
-        }
-    }
-    while bytes.get(at) == Some(&b'[') {
-        let Some(end) = bytes[at..].iter().take(24).position(|b| *b == b']') else {
-            break;
-        };
-        let inside = &bytes[at + 1..at + end];
-        let stamp = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b' ' | b'T' | b'C');
-        if inside.is_empty() || !inside.iter().all(stamp) || bytes.get(at + end + 1) != Some(&b' ')
-        {
-            break;
-        }
-        at += end + 2;
-    }
-    at
-}
-
-/// `# entries-in-buffer/entries-written: 71482/71482   #P:3`
-fn entries(rest: &[u8]) -> Option<Parsed<'static>> {
-    let text = std::str::from_utf8(rest).ok()?;
-    let counts = text.strip_prefix("# entries-in-buffer/entries-written:")?;
-    let (buffer, written) = counts.split_whitespace().next()?.split_once('/')?;
-    Some(Parsed::Entries(buffer.parse().ok()?, written.parse().ok()?))
-}
-
-/// `CPU:0 [LOST 849 EVENTS]`, or without the number.
-fn lost(rest: &[u8]) -> Option<Parsed<'static>> {
-    let text = std::str::from_utf8(rest).ok()?;
-    let (cpu, what) = text.strip_prefix("CPU:")?.split_once(' ')?;
-    let what = what
-        .trim()
-        .strip_prefix("[LOST ")?
-        .strip_suffix("EVENTS]")?;
-    let cpu: u16 = cpu.parse().ok()?;
-    if u64::from(cpu) >= MOST_CPUS {
-        return None;
-    }
-    let events = match what.trim() {
-        "" => None,
-        number => Some(number.parse().ok()?),
-    };
-    Some(Parsed::Lost(cpu, events))
-}
-
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn eat(&mut self, byte: u8) -> bool {
-        let there = self.peek() == Some(byte);
-        self.at += usize::from(there);
-        there
-    }
-
-    fn blanks(&mut self) -> usize {
-        let n = blanks(&self.bytes[self.at..]);
-        self.at += n;
-        n
-    }
-
-    fn take(&mut self, which: impl Fn(u8) -> bool) -> &'a [u8] {
-        let rest = &self.bytes[self.at..];
-        let n = rest.iter().take_while(|b| which(**b)).count();
-        self.at += n;
-        &rest[..n]
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        decimal(self.take(|b| b.is_ascii_digit()))
-    }
-
-    fn wrong<T>(&self, reason: &'static str) -> Result<T, Malformed> {
-        Err(Malformed {
-            column: self.at + 1,
-            reason,
-        })
-    }
-}
-
-/// A number of at most 19 digits, which cannot overflow.
-fn decimal(digits: &[u8]) -> Option<u64> {
-    let fits = !digits.is_empty() && digits.len() <= 19;
-    fits.then(|| {
-        digits
-            .iter()
-            .fold(0, |n, d| n * 10 + u64::from(d.wrapping_sub(b'0')))
-    })
-}
-
-/// From behind the dash to behind the CPU, if this looks like it: shape, pid, CPU.
-fn columns(cursor: &mut Cursor<'_>) -> Option<(Shape, u32, u16)> {
-    let pid = u32::try_from(cursor.number()?).ok()?;
-    cursor.blanks();
-    if cursor.eat(b'(') {
-        // The option `record-tgid`.
-        cursor.take(|b| b.is_ascii_digit() || b == b' ' || b == b'-');
-        if !cursor.eat(b')') {
-            return None;
-        }
-        cursor.blanks();
-    }
-    let shape = if cursor.eat(b'[') {
-        Shape::Table
-    } else {
-        Shape::Dump
-    };
-    let cpu = cursor.number().filter(|cpu| *cpu < MOST_CPUS)?;
-    let fits = match shape {
-        Shape::Table => cursor.eat(b']'),
-        Shape::Dump => matches!(cursor.peek(), Some(b'.' | b'd' | b'D' | b'b' | b'X')),
-    };
-    fits.then_some((shape, pid, cpu as u16))
-}
-
-fn line<'a>(
-    cursor: &mut Cursor<'a>,
-    shape: Shape,
-    task: Task,
-    cpu: u16,
-) -> Result<Line<'a>, Malformed> {
-    cursor.blanks();
-    let at = cursor.at;
-    let token = cursor.take(|b| b != b' ');
-    let flags = if shape == Shape::Table && token.first().is_some_and(u8::is_ascii_digit) {
-        cursor.at = at;
-        None
-    } else {
-        Some(flags(token).ok_or(Malformed {
-            column: at + 1,
-            reason: if token.is_empty() {
-                "the line ends before the flags"
-            } else {
-                "these are no flags (`d..1.` and the like)"
-            },
-        })?)
-    };
-    cursor.blanks();
-    let time = time(cursor, shape)?;
-    cursor.blanks();
-    let start = cursor.at;
-    let name = cursor.take(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if !cursor.eat(b':') {
-        // Lines of the function tracers have a function here.
-        let rest = &cursor.bytes[start..];
-        let function = rest.windows(2).any(|w| w == b"<-") || rest.contains(&b'|');
-        if !function {
-            return cursor.wrong("the line ends before the `:` behind the event's name");
-        }
-        cursor.at = start;
-    }
-    cursor.eat(b' ');
-    Ok(Line {
-        shape,
-        task,
-        cpu,
-        flags,
-        time,
-        event: if cursor.at == start { b"" } else { name },
-        args: &cursor.bytes[cursor.at..],
-        column: cursor.at + 1,
-    })
-}
-
-fn flags(token: &[u8]) -> Option<Flags> {
-    if !(3..=6).contains(&token.len()) || !token.iter().all(u8::is_ascii_graphic) {
-        return None;
-    }
-    let (irqs_off, bh_off) = match token[0] {
-        b'.' => (Some(false), false),
-        b'b' => (Some(false), true),
-        b'd' => (Some(true), false),
-        b'D' => (Some(true), true),
-        b'X' => (None, false),
-        _ => return None,
-    };
-    let level = match token[2] {
-        b'.' => Level::Task,
-        b's' => Level::Softirq,
-        b'h' | b'H' => Level::Hardirq,
-        b'z' | b'Z' => Level::Nmi,
-        _ => return None,
-    };
-    Some(Flags {
-        irqs_off,
-        bh_off,
-        level,
-    })
-}
-
-/// `6.310243:`, `23930:`, `2829493us :`, `2829493us+:`.
-fn time(cursor: &mut Cursor<'_>, shape: Shape) -> Result<Time, Malformed> {
-    let at = cursor.at;
-    let Some(whole) = cursor.number() else {
-        cursor.at = at;
-        return cursor.wrong(if cursor.peek().is_none() {
-            "the line ends before the time"
-        } else {
-            "this is no time"
-        });
-    };
-    let mut time = Time {
-        value: whole,
-        unit: Unit::Count,
-    };
-    if cursor.eat(b'.') {
-        let digits = cursor.take(|b| b.is_ascii_digit());
-        let micros = (0..6).fold(0, |n, i| {
-            n * 10 + u64::from(digits.get(i).map_or(0, |d| d - b'0'))
-        });
-        time = Time {
-            value: whole.saturating_mul(1_000_000).saturating_add(micros),
-            unit: Unit::Seconds,
-        };
-    } else if cursor.eat(b'u') {
-        if !cursor.eat(b's') {
-            return cursor.wrong("the time is neither in `us` nor a plain number");
-        }
-        time.unit = Unit::Micros;
-    }
-    if shape == Shape::Dump && cursor.peek() != Some(b':') {
-        // The mark of a long pause: ` `, `+`, `!`, `#`, `*`, `@`, `$`.
-        cursor.at += usize::from(cursor.peek().is_some());
-    }
-    if !cursor.eat(b':') {
-        return cursor.wrong(if cursor.peek().is_none() {
-            "the line ends inside the time"
-        } else {
-            "no `:` behind the time"
-        });
-    }
-    Ok(time)
-}
+pub(super) const MOST_CPUS: u64 = 8192;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(bytes: &[u8]) -> Parsed<'_> {
+        Parser::default().parse(bytes)
+    }
 
     fn event(text: &str) -> Line<'_> {
         match parse(text.as_bytes()) {
@@ -433,7 +192,7 @@ mod tests {
         assert_eq!(event("   wl-65   [001]  6.31: x: y").flags, None);
         assert_eq!(
             event("   wl-65   [001] d..1. 6.31: do_fork <-sys_fork").event,
-            b""
+            b"(function tracer)"
         );
     }
 

@@ -31,6 +31,12 @@ pub struct Cpu {
     pub irqs_off: Option<bool>,
     /// Who turned them off, if that was seen.
     pub off: Option<Off>,
+    /// Its first line from which on interrupts are off in every one.
+    pub off_since: Option<Place>,
+    /// Its last line that shows interrupts on, or turns them on.
+    pub last_on: Option<Place>,
+    /// The context where no flags say it, and what that interrupted.
+    inferred: [Level; 2],
     /// What `irq_disable` and `irq_enable` said last.
     by_events: Option<bool>,
     /// Its events.
@@ -81,6 +87,71 @@ impl Noted {
     }
 }
 
+/// Functions that hardware interrupts come in by, on x86 and arm64.
+fn is_interrupt(function: &str) -> bool {
+    const ENTRIES: &[&str] = &[
+        "sysvec_",
+        "asm_sysvec_",
+        "do_IRQ",
+        "el1_irq",
+        "el1h_64_irq",
+        "gic_handle_irq",
+        "smp_apic",
+        "apic_timer",
+    ];
+    ENTRIES.iter().any(|entry| function.starts_with(entry))
+        || function.contains("_interrupt")
+        || function.starts_with("interrupt_entry")
+}
+
+fn is_softirq(function: &str) -> bool {
+    ["handle_softirqs", "__do_softirq"]
+        .iter()
+        .any(|f| function.starts_with(f))
+}
+
+impl Cpu {
+    /// The context of a line without flags, from who turns interrupts off and on, and from the vectors.
+    fn infer(&mut self, line: &Line<'_>) -> Level {
+        let [now, below] = self.inferred;
+        let args = || std::str::from_utf8(line.args).unwrap_or("");
+        let place = |key: &str| super::event::field(args(), key).unwrap_or("");
+        let vector = |name: &[u8]| {
+            let known: [&[u8]; 5] = [
+                b"call_function",
+                b"reschedule",
+                b"local_timer",
+                b"irq_handler",
+                b"irq_work",
+            ];
+            known.iter().any(|v| name.starts_with(v))
+        };
+        self.inferred = match line.event {
+            b"irq_disable" if is_interrupt(place("parent")) || is_interrupt(place("caller")) => {
+                [Level::Hardirq, now.min(Level::Softirq)]
+            }
+            b"irq_disable" if now == Level::Softirq && is_softirq(place("caller")) => {
+                [Level::Hardirq, Level::Task]
+            }
+            b"irq_enable" if now == Level::Hardirq && is_softirq(place("caller")) => {
+                [Level::Softirq, Level::Task]
+            }
+            b"irq_enable" if now == Level::Hardirq => [below, Level::Task],
+            b"softirq_entry" => [Level::Softirq, now],
+            b"softirq_exit" if now == Level::Softirq => [below, Level::Task],
+            name if name.ends_with(b"_entry") && vector(name) && now < Level::Hardirq => {
+                [Level::Hardirq, now]
+            }
+            name if name.ends_with(b"_exit") && vector(name) && self.by_events.is_none() => {
+                self.inferred = [below, Level::Task];
+                return now;
+            }
+            _ => return now,
+        };
+        self.inferred[0]
+    }
+}
+
 #[derive(Debug, Default)]
 struct Losses {
     before: u64,
@@ -104,18 +175,23 @@ pub struct Machine {
 impl Machine {
     /// An event's line: are interrupts off there?
     pub fn line(&mut self, line: &Line<'_>, place: Place) -> Option<bool> {
-        let level = line.flags.map_or(Level::Task, |flags| flags.level);
         let cpu = self.cpus.entry(line.cpu).or_insert_with(|| Cpu {
             first: place,
             last: place,
-            level,
+            level: Level::Task,
             irqs_off: None,
             off: None,
+            off_since: None,
+            last_on: None,
+            inferred: [Level::Task; 2],
             by_events: None,
             events: 0,
         });
         cpu.last = place;
-        cpu.level = level;
+        cpu.level = match line.flags {
+            Some(flags) => flags.level,
+            None => cpu.infer(line),
+        };
         cpu.events += 1;
         let by_flags = line.flags.and_then(|flags| flags.irqs_off);
         let switches = matches!(line.event, b"irq_disable" | b"irq_enable");
@@ -132,8 +208,10 @@ impl Machine {
         // The flags are read from the processor; what turns interrupts off need not print an event.
         let off = by_flags.or(cpu.by_events);
         cpu.irqs_off = off;
-        if off == Some(false) {
-            cpu.off = None;
+        match off {
+            Some(false) => (cpu.off, cpu.off_since, cpu.last_on) = (None, None, Some(place)),
+            Some(true) => _ = cpu.off_since.get_or_insert(place),
+            None => cpu.off_since = None,
         }
         off
     }
@@ -144,11 +222,17 @@ impl Machine {
             return;
         };
         cpu.by_events = Some(off);
+        if off {
+            cpu.off_since.get_or_insert(place);
+        } else {
+            (cpu.off_since, cpu.last_on) = (None, Some(place));
+        }
         cpu.irqs_off = Some(off);
         cpu.off = off.then(|| Off {
             place,
             caller: super::place::printable(caller),
             parent: super::place::printable(parent),
+            stack: Vec::new(),
         });
     }
 
@@ -167,6 +251,16 @@ impl Machine {
         known.irqs_off = None;
         known.by_events = None;
         known.off = None;
+        known.off_since = None;
+        known.inferred = [Level::Task; 2];
+    }
+
+    /// A frame of the stack of this line, which turned interrupts off.
+    pub fn frame(&mut self, cpu: u16, line: u64, frame: &str) {
+        let off = self.cpus.get_mut(&cpu).and_then(|cpu| cpu.off.as_mut());
+        if let Some(off) = off.filter(|off| off.place.line == line) {
+            super::context::push_frame(&mut off.stack, frame);
+        }
     }
 
     /// A CPU that has a line.

@@ -55,6 +55,7 @@ pub enum Node {
 enum What {
     Takes(ClassId, Address),
     Awaits(u16, Address, String),
+    Flushes,
     IrqsOff(String, String),
 }
 
@@ -165,6 +166,8 @@ pub struct Waiter<'a> {
 #[derive(Debug, Default)]
 pub struct Collect {
     edges: BTreeMap<(Node, Node, Kind), Seen>,
+    /// Those of flushes of which only `tlb_flush` or the IPI is there.
+    told: BTreeMap<(Node, Node, Kind), Seen>,
     nested: BTreeMap<ClassId, Seen>,
     /// Locks that were held with interrupts on, and with bottom halves on as well.
     open: [BTreeMap<(ClassId, Mode), Told>; 2],
@@ -194,6 +197,21 @@ impl Collect {
         self.waits(who, Node::Ack, || {
             What::Awaits(target, csd, callsite.to_string())
         });
+    }
+
+    /// A context begins a flush, of which only `tlb_flush` or the IPI is there.
+    pub fn flushes(&mut self, who: &Waiter<'_>) {
+        let edges = std::mem::take(&mut self.edges);
+        let handlers = std::mem::take(&mut self.handlers);
+        std::mem::swap(&mut self.edges, &mut self.told);
+        self.waits(who, Node::Ack, || What::Flushes);
+        self.told = std::mem::replace(&mut self.edges, edges);
+        self.handlers = handlers;
+    }
+
+    /// There are csd events, so what was told without them counts twice.
+    pub fn forget_told(&mut self) {
+        self.told.clear();
     }
 
     /// A lock is held with interrupts on; with bottom halves on too.
@@ -258,6 +276,13 @@ impl Collect {
 
     /// Puts everything together.
     pub fn finish(mut self, classes: &Classes) -> Order {
+        for (edge, seen) in std::mem::take(&mut self.told) {
+            let times = seen.times;
+            let known = self.edges.entry(edge);
+            known
+                .and_modify(|known| known.times += times)
+                .or_insert(seen);
+        }
         let softirqs = usize::from(self.tells_bh);
         for level in 0..=softirqs {
             for (&(class, mode), taken) in &self.open[level] {
@@ -384,6 +409,7 @@ impl Names<'_> {
             What::Awaits(target, csd, callsite) => {
                 format!("awaits CPU{target}, csd {csd}, in {callsite}")
             }
+            What::Flushes => "awaits CPUs that are not named: tlb_flush, remote ipi send".into(),
             What::IrqsOff(caller, parent) => {
                 format!("turns interrupts off in {caller}, from {parent}")
             }

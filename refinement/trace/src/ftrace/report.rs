@@ -2,8 +2,9 @@
 
 use super::class::Name;
 use super::console::{Console, Notice};
+use super::gaps;
 use super::hang::{self, End};
-use super::line::{Malformed, Shape};
+use super::line::{Legend, Malformed, Shape};
 use super::machine::{CpuRecord, Noted};
 use super::order::Order;
 use super::place::{Unit, printable};
@@ -39,6 +40,9 @@ pub struct Counts {
     pub unknown: BTreeMap<String, u64>,
     /// Comments.
     pub comments: u64,
+    /// Functions of stacks.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub frames: u64,
     /// `CPU:n [LOST k EVENTS]`.
     pub lost_markers: u64,
     /// The console around a dump.
@@ -51,12 +55,14 @@ pub struct Counts {
     pub entries: Option<(u64, u64)>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 impl Counts {
     pub(super) fn unknown(&mut self, name: &[u8]) {
-        let name = match name {
-            b"" => "(function tracer)".to_string(),
-            name => printable(&String::from_utf8_lossy(&name[..name.len().min(64)])),
-        };
+        let name = printable(&String::from_utf8_lossy(&name[..name.len().min(64)]));
         let known = self.unknown.contains_key(&name) || self.unknown.len() < NAMES;
         let name = if known { name } else { "(others)".into() };
         *self.unknown.entry(name).or_default() += 1;
@@ -161,7 +167,18 @@ pub struct Report {
     pub backwards: Noted,
     /// What the console said.
     pub console: Vec<Notice>,
-    /// Why silence would mean less than it could.
+    /// The tracer, if the header names one that prints lines of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracer: Option<String>,
+    /// What a latency tracer measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<String>,
+    /// The longest step between two lines of a latency tracer: how long, in microseconds, and after which line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub longest_step: Option<(u64, String)>,
+    /// What is missing of the record, with the numbers; a user may accept it.
+    pub gaps: Vec<String>,
+    /// Why silence would mean less than it could, apart from the gaps.
     pub incomplete: Vec<String>,
     /// What this trace cannot show.
     pub cannot_show: Vec<String>,
@@ -174,19 +191,13 @@ impl Report {
         counts: Counts,
         shape: Option<Shape>,
         clock: Option<Unit>,
+        legend: &Legend,
         mut incomplete: Vec<String>,
     ) -> Report {
         watch.end();
         let end = hang::end(watch, &console.stacks);
         let cpus = watch.machine.records();
-        if watch.machine.gaps() > 0 {
-            let lost: u64 = cpus.iter().map(|cpu| cpu.lost_in_gaps).sum();
-            incomplete.push(format!(
-                "events were lost in {} places, {lost} that are counted beside {} that are here",
-                watch.machine.gaps(),
-                counts.events
-            ));
-        }
+        let gaps = gaps::gaps(&watch.machine, &cpus, &counts, legend);
         if counts.malformed > 0 {
             incomplete.push(format!("{} lines could not be read", counts.malformed));
         }
@@ -204,6 +215,12 @@ impl Report {
                 watch.contexts.forgotten
             ));
         }
+        incomplete.extend(gaps::blind(
+            &watch.seen,
+            shape,
+            &end,
+            watch.machine.latest(),
+        ));
         let classes = std::mem::take(&mut watch.classes);
         let mut report = Report {
             shape,
@@ -219,6 +236,10 @@ impl Report {
             contradictions: std::mem::take(&mut watch.machine.contradictions),
             backwards: std::mem::take(&mut watch.machine.backwards),
             console: console.notices,
+            tracer: legend.tracer.clone().filter(|tracer| tracer != "nop"),
+            latency: legend.latency.clone(),
+            longest_step: None,
+            gaps,
             incomplete,
             cannot_show: Vec::new(),
         };
@@ -236,11 +257,27 @@ impl Report {
         }
     }
 
+    /// Takes the gaps for what they are: they are still told, and keep nothing from being clean.
+    pub fn accept_gaps(&mut self) {
+        let gaps = std::mem::take(&mut self.gaps);
+        let told = gaps.into_iter().map(|gap| format!("Accepted: {gap}."));
+        self.cannot_show.splice(0..0, told);
+    }
+
+    /// Why finding nothing means less than it could.
+    pub fn unsure(&self) -> Vec<&str> {
+        self.gaps
+            .iter()
+            .chain(&self.incomplete)
+            .map(String::as_str)
+            .collect()
+    }
+
     /// The judgement by some rules.
     pub fn verdict(&self, rules: &[Rule]) -> Verdict {
         if rules.iter().any(|rule| self.violated(*rule)) {
             Verdict::Violated
-        } else if self.incomplete.is_empty() {
+        } else if self.unsure().is_empty() {
             Verdict::Clean
         } else {
             Verdict::Incomplete

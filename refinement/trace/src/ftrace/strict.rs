@@ -6,7 +6,7 @@
 
 use super::class::{ClassId, Classes, Name};
 use super::context::{Flushes, Held};
-use super::event::AWAITED;
+use super::event::{AWAITED, ONLY_TOLD};
 use super::place::{Address, Place};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub struct Chain {
     /// Where in the code.
     pub callsite: String,
     /// The request.
-    pub csd: Address,
+    pub csd: Option<Address>,
     /// `csd_function_exit`, on the target.
     pub answered: Place,
     /// `lock_release`.
@@ -63,21 +63,33 @@ pub struct ClassUnder {
     pub out_of_sight: u64,
     /// Still held where the trace ends, or events are lost.
     pub cut_off: u64,
+    /// Told by `tlb_flush` or the IPI alone: the kernel has no csd events, or they were not recorded.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub told: u64,
     /// The first few chains.
     pub examples: Vec<Chain>,
     /// The one held longest.
     pub longest: Option<Chain>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 /// Collects.
 #[derive(Debug, Default)]
 pub struct Strict {
     under: BTreeMap<(ClassId, usize), Under>,
+    told: BTreeMap<ClassId, u64>,
 }
 
 impl Strict {
     /// A lock is released here, or (`None`) its release will not be seen.
     pub fn released(&mut self, held: &Held, released: Option<Place>) {
+        if held.told > 0 {
+            *self.told.entry(held.lock.class).or_default() += held.told;
+        }
         for flushes in held.flushes.values() {
             let under = self
                 .under
@@ -113,6 +125,11 @@ impl Strict {
         }
     }
 
+    /// There are csd events, so what was told without them counts twice.
+    pub fn forget_told(&mut self) {
+        self.told.clear();
+    }
+
     /// What was found.
     pub fn finish(self, classes: &Classes) -> Vec<ClassUnder> {
         let named = self.under.into_iter().map(|((class, function), under)| {
@@ -127,11 +144,29 @@ impl Strict {
                 unanswered: under.unanswered,
                 out_of_sight: under.out_of_sight,
                 cut_off: under.cut_off,
+                told: 0,
                 examples: under.examples,
                 longest: under.longest,
             }
         });
         let mut named: Vec<ClassUnder> = named.collect();
+        named.extend(self.told.into_iter().map(|(class, told)| {
+            let class = classes.name(class);
+            let (function, flush) = AWAITED[ONLY_TOLD[0]];
+            ClassUnder {
+                watched: class.part.watched(),
+                class,
+                function,
+                flush,
+                chains: 0,
+                unanswered: 0,
+                out_of_sight: 0,
+                cut_off: 0,
+                told,
+                examples: Vec::new(),
+                longest: None,
+            }
+        }));
         named.sort_by(|a, b| (!a.watched, &a.class).cmp(&(!b.watched, &b.class)));
         named
     }

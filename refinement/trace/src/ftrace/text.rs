@@ -42,7 +42,7 @@ pub fn report(report: &Report, rules: &[Rule], width: usize) -> String {
         }
         Verdict::Incomplete => format!(
             "INCOMPLETE: nothing found, but {}.",
-            report.incomplete.join("; ")
+            report.unsure().join("; ")
         ),
     };
     let _ = writeln!(text, "\n{}", wrap(&verdict, width, 2));
@@ -63,10 +63,7 @@ pub fn report(report: &Report, rules: &[Rule], width: usize) -> String {
 }
 
 fn head(report: &Report) -> String {
-    let shape = match report.shape {
-        Some(super::line::Shape::Dump) => "dump on a console",
-        _ => "trace",
-    };
+    let shape = report.shape.map_or("trace", super::line::Shape::name);
     let span = report
         .cpus
         .iter()
@@ -95,6 +92,16 @@ fn head(report: &Report) -> String {
             names.collect::<Vec<_>>().join(", ")
         );
     }
+    if let Some(tracer) = &report.tracer {
+        let latency = report
+            .latency
+            .as_ref()
+            .map_or(String::new(), |l| format!(", which measured {l}"));
+        let _ = writeln!(text, "tracer: {tracer}{latency}");
+        if let Some((micros, after)) = &report.longest_step {
+            let _ = writeln!(text, "longest step: {micros} us after {after}");
+        }
+    }
     if c.text > 0 {
         let _ = writeln!(text, "lines of other text: {}", c.text);
     }
@@ -119,11 +126,14 @@ fn head(report: &Report) -> String {
 fn summary(report: &Report, rule: Rule) -> String {
     match rule {
         Rule::Hang => match &report.end.hang {
-            Some(hang) => {
-                let mut cpus: Vec<String> =
-                    hang.cycle.iter().map(|s| format!("CPU{}", s.cpu)).collect();
+            Some(found) => {
+                let mut cpus: Vec<String> = found
+                    .cycle
+                    .iter()
+                    .map(|s| format!("CPU{}", s.cpu))
+                    .collect();
                 cpus.dedup();
-                format!("DEADLOCK of {}", cpus.join(" and "))
+                format!("DEADLOCK of {}{}", cpus.join(" and "), hang::likely(found))
             }
             None => "none where the trace ends".into(),
         },
@@ -154,7 +164,7 @@ fn summary(report: &Report, rule: Rule) -> String {
             let watched = || report.strict.iter().filter(|u| u.watched);
             let chains: u64 = watched().filter(|u| u.flush).map(|u| u.chains).sum();
             let partly: u64 = watched()
-                .map(|u| u.unanswered + u.out_of_sight + u.cut_off)
+                .map(|u| u.unanswered + u.out_of_sight + u.cut_off + u.told)
                 .sum();
             let under = "under a page-table lock or pgd_lock";
             match (chains, partly) {
@@ -308,6 +318,7 @@ pub fn held_across(under: &ClassUnder) -> String {
         (under.unanswered, "released without a visible answer"),
         (under.out_of_sight, "to CPUs that are not recorded there"),
         (under.cut_off, "not released where the record ends"),
+        (under.told, "of which only the beginning is recorded"),
     ] {
         if n > 0 {
             parts.push(format!("{n} {what}"));
@@ -483,18 +494,10 @@ pub(super) fn cannot_show(report: &Report) -> Vec<String> {
     for (_, what) in missing.iter().filter(|(n, _)| *n == 0) {
         list.push(format!("There is no {what}."));
     }
-    if seen.requests == 0 && seen.flushes_sent > 0 {
+    if seen.told > 0 {
         list.push(format!(
-            "There are {} remote flushes (tlb_flush, reason 4) without a request: the csd events were not recorded, and nothing can be said about them.",
-            seen.flushes_sent
-        ));
-    }
-    if let Some((buffer, written)) = report.counts.entries
-        && written > buffer
-    {
-        list.push(format!(
-            "The buffer overwrote {} older entries.",
-            written - buffer
+            "{} flushes or calls are told by `tlb_flush` or an IPI alone: without csd events (Linux 6.5) neither whom they ask nor who answers is certain.",
+            seen.told
         ));
     }
     list.push("NMIs, sections whose irq state is not traced, and what other CPUs do between two of their lines.".into());

@@ -111,6 +111,8 @@ pub struct Collect {
     attempts: BTreeMap<ClassId, u64>,
     held_across: BTreeMap<ClassId, u64>,
     locks: HashSet<Address>,
+    /// The same, as far as only `tlb_flush` or the IPI is there.
+    told: (BTreeMap<ClassId, u64>, HashSet<Address>),
     /// Waits that are not over, by lock and CPU.
     open: HashMap<(Address, u16), Open>,
 }
@@ -163,8 +165,25 @@ impl Collect {
         }
     }
 
+    /// The same for a flush of which only `tlb_flush` or the IPI is there.
+    pub fn told_across(&mut self, class: ClassId, lock: Address) {
+        *self.told.0.entry(class).or_default() += 1;
+        if self.told.1.len() < ADDRESSES {
+            self.told.1.insert(lock);
+        }
+    }
+
+    /// There are csd events, so what was told without them counts twice.
+    pub fn forget_told(&mut self) {
+        self.told = Default::default();
+    }
+
     /// What was found.
-    pub fn finish(self, classes: &Classes) -> Upstream {
+    pub fn finish(mut self, classes: &Classes) -> Upstream {
+        for (class, count) in std::mem::take(&mut self.told.0) {
+            *self.held_across.entry(class).or_default() += count;
+        }
+        self.locks.extend(std::mem::take(&mut self.told.1));
         let across = |class: &ClassId| self.held_across.contains_key(class);
         let name = |class: &ClassId| classes.name(*class);
         let mut waits: Vec<Waits> = self

@@ -5,8 +5,12 @@
 //! | not in the trace | inferred from |
 //! |---|---|
 //! | a lock of a class that prints no `lock_acquired` is held | the context's next lock event or request: it did not wait |
+//! | the request, where a kernel has no csd events (before 6.5) | `tlb_flush` with reason 4, or an IPI from where it is waited for |
+//! | an acknowledgement, where it has none | the end of `call_function*`, or interrupts that are on |
 //! | the wait for acknowledgements is over | the context's next lock event, or its next flush; interrupts on top of it are no sign |
 //! | interrupts are off | the FLAGS column of the line, which is read from the processor |
+
+mod told;
 
 use super::class::Classes;
 use super::context::{Attempt, Awaiting, Contexts, Flushes, Held, Key, Lock, Mode, Request};
@@ -62,6 +66,35 @@ pub struct Seen {
     pub contended: u64,
     /// `irq_disable`.
     pub irq_disables: u64,
+    /// Events of the csd group: with one of them, what is not queued is not requested.
+    #[serde(skip)]
+    pub csd: u64,
+    /// `tlb_flush` of any reason; with reason 1, on behalf of another CPU.
+    #[serde(skip)]
+    pub tlb: [u64; 2],
+    /// `ipi_send_*`.
+    #[serde(skip)]
+    pub ipis: u64,
+    /// `call_function*`.
+    #[serde(skip)]
+    pub calls: u64,
+    /// `contention_*`.
+    #[serde(skip)]
+    pub contentions: u64,
+    /// Lines that say whether interrupts are off, and `irq_*` events.
+    #[serde(skip)]
+    pub irq_states: u64,
+    /// Flushes and calls of which only `tlb_flush` or the IPI is there.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub told: u64,
+    /// Readers that are no locks.
+    #[serde(skip)]
+    pub no_locks: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// The state.
@@ -85,6 +118,8 @@ pub struct Watch {
     pub oddities: Oddities,
     /// Counts.
     pub seen: Seen,
+    /// What a stack that comes next belongs to: the context, its CPU, and the line.
+    stack_of: Option<(Key, u16, u64)>,
 }
 
 /// A line with what is known about it.
@@ -105,7 +140,10 @@ impl Watch {
             time: line.time,
         };
         let irqs_off = self.machine.line(line, place);
-        let level = line.flags.map_or(Level::Task, |flags| flags.level);
+        let level = self
+            .machine
+            .get(line.cpu)
+            .map_or(Level::Task, |cpu| cpu.level);
         let here = Here {
             place,
             key: Key::of(line.cpu, level, line.task.pid),
@@ -113,6 +151,13 @@ impl Watch {
         };
         let bh_off = line.flags.is_some_and(|flags| flags.bh_off);
         self.order.tells_bh |= bh_off;
+        self.seen.irq_states += u64::from(irqs_off.is_some());
+        if line.event.starts_with(b"csd_") {
+            self.csd();
+        }
+        if *event != Event::Stack {
+            self.stack_of = Some((here.key, line.cpu, number));
+        }
         match *event {
             Event::Irqs {
                 off,
@@ -120,6 +165,7 @@ impl Watch {
                 parent,
             } => {
                 self.seen.irq_disables += u64::from(off);
+                self.seen.irq_states += 1;
                 self.machine.irqs(off, place, caller, parent);
                 if !off {
                     self.open(here.key, bh_off);
@@ -138,8 +184,42 @@ impl Watch {
             Event::Release(lock) => self.release(here, lock),
             Event::FlushBegins => {
                 self.seen.flushes_sent += 1;
+                self.seen.tlb[0] += 1;
+                self.went_on(here, None);
+                if self.seen.csd == 0 {
+                    self.told(here);
+                }
+                self.contexts.at(here.key, place).begins_flush = true;
+            }
+            Event::Flushed { remote } => {
+                self.seen.tlb[0] += 1;
+                self.seen.tlb[1] += u64::from(remote);
+            }
+            Event::NoLock => {
+                self.seen.no_locks += 1;
                 self.went_on(here, None);
             }
+            Event::Contention {
+                begins,
+                lock,
+                spins,
+            } => self.contention(here, begins, lock, spins),
+            Event::CallFunction { begins } => {
+                self.seen.calls += 1;
+                if !begins && self.seen.csd == 0 {
+                    self.worked_off(place);
+                }
+            }
+            Event::QueueUnnamed { cpu, callsite, csd } => {
+                let flushes = self.contexts.get(here.key).is_some_and(|c| c.begins_flush);
+                if flushes {
+                    self.queue(here, cpu, callsite, 0, csd);
+                } else {
+                    self.seen.other_requests += 1;
+                    self.requests.remove(&csd);
+                }
+            }
+            Event::Stack => {}
             Event::Queue {
                 cpu,
                 callsite,
@@ -150,7 +230,15 @@ impl Watch {
                 self.seen.other_requests += 1;
                 self.requests.remove(&csd);
             }
-            Event::Sent => {
+            Event::Sent {
+                to,
+                callsite,
+                awaited,
+            } => {
+                self.seen.ipis += 1;
+                if self.seen.csd == 0 {
+                    self.sent_alone(here, to, callsite, awaited);
+                }
                 let context = self.contexts.get_mut(here.key);
                 if let Some(awaiting) = context.and_then(|c| c.awaiting.as_mut()) {
                     awaiting.sent.get_or_insert(place);
@@ -161,6 +249,22 @@ impl Watch {
         }
         if irqs_off == Some(false) {
             self.open(here.key, bh_off);
+        }
+    }
+
+    /// A function of the stack that the last event was printed with.
+    pub fn frame(&mut self, frame: &[u8]) {
+        let Some((key, cpu, line)) = self.stack_of else {
+            return;
+        };
+        let frame = String::from_utf8_lossy(&frame[..frame.len().min(128)]);
+        // A stack that is longer than the room for it is padded with zeros.
+        if frame.is_empty() || matches!(&*frame, "0" | "0x0") {
+            return;
+        }
+        self.machine.frame(cpu, line, &frame);
+        if let Some(context) = self.contexts.get_mut(key) {
+            context.frame(line, &frame);
         }
     }
 
@@ -211,6 +315,7 @@ impl Watch {
     fn went_on(&mut self, here: Here, except: Option<Address>) {
         self.resolve(here, except);
         let context = self.contexts.at(here.key, here.place);
+        context.begins_flush = false;
         let Some(awaiting) = context.awaiting.take() else {
             return;
         };
@@ -273,6 +378,7 @@ impl Watch {
             irqs_off: here.irqs_off,
             off,
             contended: None,
+            stack: Vec::new(),
         });
         if here.irqs_off {
             self.upstream.attempt(class);
@@ -437,13 +543,14 @@ impl Watch {
             .get(here.place.cpu)
             .and_then(|cpu| cpu.off.clone());
         let request = Request {
-            csd,
+            csd: Some(csd),
             target: cpu,
             function,
             queued: here.place,
             callsite: callsite.clone(),
             answered: None,
             out_of_sight: self.machine.get(cpu).is_none(),
+            stack: Vec::new(),
         };
         let context = self.contexts.at(here.key, here.place);
         let waiter = Waiter {
@@ -485,7 +592,7 @@ impl Watch {
         let Some(context) = self.contexts.get_mut(sender) else {
             return;
         };
-        let mine = |r: &&mut Request| r.csd == csd && r.answered.is_none();
+        let mine = |r: &&mut Request| r.csd == Some(csd) && r.answered.is_none();
         let in_wait = context.awaiting.iter_mut().flat_map(|a| &mut a.requests);
         let under = context.held.iter_mut().flat_map(|h| h.flushes.values_mut());
         let under = under.map(|flushes| &mut flushes.last);

@@ -125,17 +125,17 @@ fn trylocks_are_held_but_never_waited_for() {
     assert!(!report.order.cyclic(), "{:?}", report.order.edges);
 }
 
-/// `rcu_read_lock` and seqcounts print `lock_acquire` alone, and nobody takes RCU to write.
+/// Seqcounts print `lock_acquire` alone, and readers wait for writers only.
 #[test]
 fn readers_that_no_writer_waits_for_hold_nobody_back() {
     let queue = "csd_queue_cpu: cpu=1 callsite=f+0x1/0x2 func=flush_tlb_func csd=c1";
     let lines = |write: &str| {
         trace(&format!(
-            "a-1 0 ...1. lock_acquire: 5 read rcu_read_lock
+            "a-1 0 ...1. lock_acquire: 5 read &s->seqcount
              a-1 0 ...2. {queue}
-             a-1 0 ...1. lock_release: 5 rcu_read_lock
-             b-2 1 d..1. lock_acquire: 5 {write}rcu_read_lock
-             b-2 1 d..1. lock_release: 5 rcu_read_lock"
+             a-1 0 ...1. lock_release: 5 &s->seqcount
+             b-2 1 d..1. lock_acquire: 5 {write}&s->seqcount
+             b-2 1 d..1. lock_release: 5 &s->seqcount"
         ))
     };
     assert!(!lines("read ").order.cyclic());

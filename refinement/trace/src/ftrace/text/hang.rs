@@ -1,13 +1,29 @@
 //! A hang: who holds, who waits, and which acknowledgement never came.
 
 use super::SHOWN;
-use crate::ftrace::hang::{Hang, Row, Standing, Wait};
+use crate::ftrace::hang::{Hang, Row, Standing, Wait, spins};
 use crate::paragraph::wrap;
 use std::fmt::Write as _;
 
 /// A hang: the sentence, the columns, and each context.
 pub fn hang(hang: &Hang, width: usize) -> String {
-    let mut text = format!("DEADLOCK:\n  {}\n\n", wrap(&hang.sentence, width - 2, 2));
+    let mut text = format!(
+        "DEADLOCK{}:\n  {}\n",
+        likely(hang),
+        wrap(&hang.sentence, width - 2, 2)
+    );
+    for what in &hang.assumes {
+        let _ = writeln!(
+            text,
+            "  {}",
+            wrap(
+                &format!("That takes for granted that {what}."),
+                width - 2,
+                2
+            )
+        );
+    }
+    text.push('\n');
     text += &columns(hang, width);
     text.push('\n');
     for (standings, head) in [
@@ -21,6 +37,15 @@ pub fn hang(hang: &Hang, width: usize) -> String {
         standings.iter().for_each(|s| text += &describe(s, width));
     }
     text
+}
+
+/// How certain it is.
+pub fn likely(hang: &Hang) -> &'static str {
+    if hang.assumes.is_empty() {
+        ""
+    } else {
+        ", very likely"
+    }
 }
 
 /// The rows, a column for each CPU.
@@ -70,8 +95,11 @@ fn describe(s: &Standing, width: usize) -> String {
     if s.irqs_off {
         lines.push(match &s.off {
             Some(off) => format!(
-                "interrupts off since line {}: {} from {}",
-                off.place.line, off.caller, off.parent
+                "interrupts off since line {}: {} from {}{}",
+                off.place.line,
+                off.caller,
+                off.parent,
+                stack(&off.stack)
             ),
             None => "interrupts off".into(),
         });
@@ -96,17 +124,26 @@ fn describe(s: &Standing, width: usize) -> String {
                 names => format!("by {}", names.join(", ")),
             };
             lines.push(format!(
-                "spins for {} {} since line {}{found}; held {by}",
-                lock.class, lock.address, lock.since.line
+                "{} for {} {} since line {}{found}; held {by}",
+                spins(&lock.class),
+                lock.class,
+                lock.address,
+                lock.since.line
             ));
         }
-        Wait::Acknowledgements { requests, .. } => {
+        Wait::Acknowledgements { requests, told, .. } => {
+            if let Some(told) = told.as_ref().filter(|_| requests.is_empty()) {
+                lines.push(format!(
+                    "awaits the acknowledgements of its flush, line {}: the requests are not recorded",
+                    told.place.line
+                ));
+            }
             for r in requests {
                 let what = format!(
-                    "CPU{}'s acknowledgement of {}, csd {}, line {}",
+                    "CPU{}'s acknowledgement of {}{}, line {}",
                     r.target,
                     r.function(),
-                    r.csd,
+                    r.csd(),
                     r.queued.line
                 );
                 lines.push(match &r.answered {
@@ -125,6 +162,9 @@ fn describe(s: &Standing, width: usize) -> String {
         format!("for {w}, to the end of the trace; ")
     });
     lines.push(format!("{waited}last line of its CPU: {}", s.last.line));
+    if !s.frames.is_empty() {
+        lines.push(format!("stack there: {}", s.frames.join(" < ")));
+    }
     if let Some(stack) = &s.stack {
         lines.push(format!(
             "stack of its CPU on the console, line {}: {}",
@@ -137,6 +177,13 @@ fn describe(s: &Standing, width: usize) -> String {
         let _ = writeln!(text, "    {}", wrap(&line, width - 4, 6));
     }
     text
+}
+
+fn stack(frames: &[String]) -> String {
+    if frames.is_empty() {
+        return String::new();
+    }
+    format!(", in {}", frames.join(" < "))
 }
 
 pub(super) fn standing(standing: &[Standing], width: usize) -> String {
