@@ -43,7 +43,7 @@ pub fn write(e: &Exported<'_>) -> String {
         );
     }
     for name in e.promised() {
-        let _ = writeln!(text, "hidden bit {};", asserted(name));
+        let _ = writeln!(text, "hidden byte {};", asserted(name));
     }
     text.push('\n');
     for (c, lets) in e.lets.iter().enumerate() {
