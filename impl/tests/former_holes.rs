@@ -4,8 +4,8 @@
 //! anything owed, in any of 300 random runs; and what types cannot keep is noticed by the simulated machine.
 
 use shootdown_impl::cpu::{Cpu, Task};
-use shootdown_impl::design::{Combined, Design, IrqSave, PgdSpin, Tracked, V2_6_38};
 use shootdown_impl::design::AfterUnlockTracked;
+use shootdown_impl::design::{Combined, Design, IrqSave, PgdSpin, Tracked, V2_6_38};
 use shootdown_impl::env::Environment;
 use shootdown_impl::id::MmId;
 use shootdown_impl::irq::Vector;

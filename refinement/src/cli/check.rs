@@ -10,7 +10,6 @@ use super::output::{self, ProgressLine};
 use super::scenario;
 use super::subject::Subject;
 use clap::ValueHint;
-use std::path::PathBuf;
 use shootdown_refinement::ci::Report;
 use shootdown_spec::check::{CheckResult, check};
 use shootdown_spec::config::Config;
@@ -19,6 +18,7 @@ use shootdown_spec::property::PROPERTIES;
 use shootdown_spec::report::{self, TextOptions};
 use shootdown_spec::verdict::{PropertyResult, Verdict};
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]

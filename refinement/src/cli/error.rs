@@ -5,11 +5,11 @@ use super::output::complain;
 use crate::spin::SpinError;
 use crate::tlc::TlcError;
 use shootdown_impl::host::stress::StressError;
+use shootdown_ir::report::ReplayError;
 use shootdown_refinement::mutants::evidence::EvidenceError;
+use shootdown_refinement::scenario::LoadError;
 use shootdown_spec::config::ConfigError;
 use shootdown_spec::schedule::ScheduleError;
-use shootdown_ir::report::ReplayError;
-use shootdown_refinement::scenario::LoadError;
 use shootdown_spec::workload::WorkloadError;
 use std::io;
 use std::net::SocketAddr;
@@ -170,13 +170,17 @@ pub enum CliError {
     #[error("{0}")]
     Scenario(#[from] LoadError),
     /// The order of a scenario as a graph.
-    #[error("the order of a scenario: `shootdown prove FILE`; `export dot FILE` draws who waits for whom")]
+    #[error(
+        "the order of a scenario: `shootdown prove FILE`; `export dot FILE` draws who waits for whom"
+    )]
     NoOrder,
     /// `--compare` with more or fewer files than two.
     #[error("--compare takes two files, before and after; here are {0}")]
     Compare(usize),
     /// A scenario without a run.
-    #[error("{0}: a scenario; replay what of it? `shootdown replay 'STRING' {0}`, as `shootdown check` prints it")]
+    #[error(
+        "{0}: a scenario; replay what of it? `shootdown replay 'STRING' {0}`, as `shootdown check` prints it"
+    )]
     NoString(String),
     /// A string that is no run of a scenario.
     #[error("{0}: {1}\n  `shootdown check` prints such strings")]
@@ -195,6 +199,9 @@ pub enum CliError {
         /// What it is instead.
         reason: &'static str,
     },
+    /// A scenario that other checkers cannot be given, or not to such a file.
+    #[error("{0}")]
+    Export(String),
     /// A result that cannot be written as JSON: a bug.
     #[error("cannot write the result as JSON: {0}")]
     Json(#[from] serde_json::Error),

@@ -11,8 +11,8 @@ use super::subject::Subject;
 use clap::{Subcommand, ValueEnum};
 use run::{RunArgs, Wanted};
 use shootdown_refinement::export::splat::Flavour;
-use shootdown_refinement::scenario::export as told;
 use shootdown_refinement::export::{dot, itf, markdown, perfetto, rv, shiviz, splat};
+use shootdown_refinement::scenario::export as told;
 use shootdown_spec::export::promela;
 use std::path::PathBuf;
 
@@ -59,6 +59,9 @@ enum What {
 /// What is written, and where to.
 #[derive(Debug, clap::Args)]
 struct ModelArgs {
+    /// A scenario file in place of a design; `-` is stdin
+    #[arg(value_name = "FILE", conflicts_with_all = ["Subject", "DesignArgs", "EnvironmentArgs"])]
+    file: Option<PathBuf>,
     #[command(flatten)]
     subject: Subject,
     /// Write to this file instead of stdout
@@ -130,6 +133,9 @@ struct RvArgs {
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     match &args.what {
         What::Promela(args) => {
+            if let Some(file) = &args.file {
+                return scenario::model::promela(file, &args.output);
+            }
             let config = args.subject.config("tracked", "everything")?;
             write(&args.output, promela::write(&config))
         }
@@ -139,7 +145,9 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             None => args.export(|run| Some(itf::itf(run))),
         },
         What::Perfetto(args) => match args.scenario() {
-            Some(of) => scenario::export::run(&of, |story, _| Some(told::perfetto::perfetto(story))),
+            Some(of) => {
+                scenario::export::run(&of, |story, _| Some(told::perfetto::perfetto(story)))
+            }
             None => args.export(|run| Some(perfetto::perfetto(run))),
         },
         What::Shiviz(args) => match args.scenario() {

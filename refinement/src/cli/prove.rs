@@ -16,6 +16,11 @@ use shootdown_spec::order::{Order, Proof, Realisation, for_any_number, realise};
 /// Arguments of `prove`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// A scenario file in place of a design; `-` is stdin
+    ///
+    /// Any number of CPUs run the sources `on any`. Not proven is exit code 1, as for a design.
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["Subject", "DesignArgs", "EnvironmentArgs", "grid"])]
+    file: Option<std::path::PathBuf>,
     #[command(flatten)]
     subject: Subject,
     #[command(flatten)]
@@ -47,6 +52,9 @@ struct Proven {
 /// Proves; anything but a proof is exit code 1. The bounds limit the search for a run into a
 /// cycle, never the proof: a cut-off search does not change the exit code.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    if let Some(file) = &args.file {
+        return super::scenario::prove::run(file, args.format);
+    }
     if args.grid {
         return grid::run(args.format);
     }

@@ -78,8 +78,7 @@ impl Args {
 
 /// Replays; a violation on the way, or a step that does not fit, is exit code 1.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
-    if let Some((file, string)) =
-        scenario::replay::arguments(&args.schedule, args.file.as_deref())
+    if let Some((file, string)) = scenario::replay::arguments(&args.schedule, args.file.as_deref())
     {
         return scenario::replay::run(file, string, args.brief, args.format);
     }

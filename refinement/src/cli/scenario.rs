@@ -4,7 +4,9 @@ pub mod check;
 pub mod explain;
 pub mod explore;
 pub mod export;
+pub mod model;
 pub mod new;
+pub mod prove;
 pub mod replay;
 pub mod report;
 

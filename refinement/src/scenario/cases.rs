@@ -100,12 +100,18 @@ pub fn violation(story: &Story<'_>, result: &Judged) -> Finding {
         .filter(|c| c.stuck && !c.statement.is_empty())
         .map(|c| {
             let waits = c.waits.unwrap_or_default();
-            (place(c.line), format!("CPU{}, {}: {waits}", c.cpu, c.source))
+            (
+                place(c.line),
+                format!("CPU{}, {}: {waits}", c.cpu, c.source),
+            )
         })
         .collect();
     if told.is_empty() {
         told = match story.records().last() {
-            Some(step) => vec![(place(step.line), format!("CPU{}: {}", step.cpu, step.statement))],
+            Some(step) => vec![(
+                place(step.line),
+                format!("CPU{}: {}", step.cpu, step.statement),
+            )],
             None => vec![(place(0), String::new())],
         };
     }

@@ -1,11 +1,11 @@
 //! What a search came to, held against what the file expects.
 
 use super::Scenario;
+use shootdown_ir::Expect;
 use shootdown_ir::check::{Outcome, Result as Judged, Verdict as Word, check as judge};
 use shootdown_ir::explore::{Bounds, Cut};
 use shootdown_ir::machine::Machine;
 use shootdown_ir::report::Story;
-use shootdown_ir::Expect;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -56,8 +56,12 @@ pub fn check<'a>(
 ) -> Checked<'a> {
     let start = Instant::now();
     let bounds = Bounds {
-        states: limits.states.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
-        memory: limits.memory.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+        states: limits
+            .states
+            .map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+        memory: limits
+            .memory
+            .map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
         until: limits.time.and_then(|time| start.checked_add(time)),
         cancel: limits.cancel,
     };

@@ -60,9 +60,8 @@ pub struct Parting {
 
 /// Compares two scenarios that were checked.
 pub fn compare(before: &Checked<'_>, after: &Checked<'_>) -> Comparison {
-    let words = |checked: &Checked<'_>, name: &str| {
-        checked.outcome.result(name).map(|r| r.verdict.name())
-    };
+    let words =
+        |checked: &Checked<'_>, name: &str| checked.outcome.result(name).map(|r| r.verdict.name());
     let mut names: Vec<&str> = Vec::new();
     for result in before.outcome.results.iter().chain(&after.outcome.results) {
         if !names.contains(&result.name.as_str()) {
@@ -142,8 +141,7 @@ fn walk(story: &Story<'_>, on: &Checked<'_>) -> (String, Option<usize>) {
         let text = words[..=n].join(" ");
         let own = &records[n];
         let here = format!("CPU{}, {}: `{}`", own.cpu, own.source, own.statement);
-        let replayed =
-            Story::replay(&on.scenario.protocol, on.machine, &text);
+        let replayed = Story::replay(&on.scenario.protocol, on.machine, &text);
         let refused = match replayed {
             Ok((other, None)) => {
                 let others = other.records();

@@ -116,7 +116,11 @@ fn document(title: &str, body: Markup) -> String {
 pub fn linked_style(page: &str) -> String {
     let inside = format!("<style>{STYLE}</style>");
     let page = page.replacen(&inside, "<link rel=\"stylesheet\" href=\"/style.css\">", 1);
-    page.replacen(&format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">"), "", 1)
+    page.replacen(
+        &format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">"),
+        "",
+        1,
+    )
 }
 
 /// A page that says why there is none.
@@ -174,7 +178,8 @@ fn assumptions(checked: &Checked<'_>) -> Vec<String> {
             text::plural(p.cpus, "CPU")
         ),
         "Each statement is one step; memory is sequentially consistent.".to_string(),
-        "An IPI or interrupt is taken at some moment at which interrupts are on; it is never lost.".to_string(),
+        "An IPI or interrupt is taken at some moment at which interrupts are on; it is never lost."
+            .to_string(),
         match p.preempt {
             Preempt::Full => "A task can be preempted wherever nothing forbids it (preempt full).",
             Preempt::None => "A task runs until it sleeps or ends (preempt none).",

@@ -75,8 +75,7 @@ pub fn report(checked: &Checked<'_>, wanted: Wanted<'_>, options: &TextOptions) 
         );
     }
     if let Some(cut) = checked.cut() {
-        let sentence =
-            format!("INCOMPLETE: {cut}. What is not violated so far may still be.");
+        let sentence = format!("INCOMPLETE: {cut}. What is not violated so far may still be.");
         let _ = writeln!(text, "\n{}", wrap(&sentence, options.width, 2));
     }
     if let Some(closing) = closing(checked) {
@@ -116,7 +115,9 @@ fn line(checked: &Checked<'_>, result: &Judged) -> String {
             line += "VIOLATED    ";
             line += &shape(checked, result);
         }
-        Word::Vacuous => line += "vacuous     what it is about never happens: the check means nothing here",
+        Word::Vacuous => {
+            line += "vacuous     what it is about never happens: the check means nothing here"
+        }
         word => line += word.name(),
     }
     line.push('\n');
@@ -151,27 +152,29 @@ pub fn closing(checked: &Checked<'_>) -> Option<String> {
             false => format!("; violated, too: {}", others.join(", ")),
         }
     };
-    Some(match (&checked.scenario.protocol.expect, checked.verdict()) {
-        (_, Verdict::Unexpected(why)) => format!("NOT AS EXPECTED: {why}"),
-        (Some(Expect::Ok), Verdict::AsExpected) => {
-            let vacuous: Vec<&str> = vacuous(checked);
-            match vacuous.is_empty() {
-                true => "as expected: nothing is violated".to_string(),
-                false => format!(
-                    "as expected: nothing is violated; vacuous, so that it says nothing: {}",
-                    vacuous.join(", ")
-                ),
+    Some(
+        match (&checked.scenario.protocol.expect, checked.verdict()) {
+            (_, Verdict::Unexpected(why)) => format!("NOT AS EXPECTED: {why}"),
+            (Some(Expect::Ok), Verdict::AsExpected) => {
+                let vacuous: Vec<&str> = vacuous(checked);
+                match vacuous.is_empty() {
+                    true => "as expected: nothing is violated".to_string(),
+                    false => format!(
+                        "as expected: nothing is violated; vacuous, so that it says nothing: {}",
+                        vacuous.join(", ")
+                    ),
+                }
             }
-        }
-        (Some(Expect::Violated(name)), Verdict::AsExpected) => {
-            format!("as expected: {name} is violated{}", also())
-        }
-        (_, Verdict::Incomplete) => {
-            "not decided: raise the bound, or make the scenario smaller".to_string()
-        }
-        (None, _) => return None,
-        (_, Verdict::Violated) => return None,
-    })
+            (Some(Expect::Violated(name)), Verdict::AsExpected) => {
+                format!("as expected: {name} is violated{}", also())
+            }
+            (_, Verdict::Incomplete) => {
+                "not decided: raise the bound, or make the scenario smaller".to_string()
+            }
+            (None, _) => return None,
+            (_, Verdict::Violated) => return None,
+        },
+    )
 }
 
 fn vacuous<'a>(checked: &'a Checked<'_>) -> Vec<&'a str> {

@@ -14,11 +14,16 @@ fn corpus() -> PathBuf {
 /// Reads and checks a file of the corpus, and hands the counterexample of every violated property to `told`.
 fn each_story(file: &str, mut told: impl FnMut(&str, &Story<'_>)) {
     let text = std::fs::read_to_string(corpus().join(file)).expect("it is in the corpus");
-    let checked = shootdown_lang::parse(&text, file).unwrap_or_else(|d| panic!("{}", d.render(false)));
+    let checked =
+        shootdown_lang::parse(&text, file).unwrap_or_else(|d| panic!("{}", d.render(false)));
     let system = compile(&checked.protocol).expect("it compiles");
     let machine = Machine::new(&system);
     let outcome = check(&checked.protocol, &machine, Bounds::default());
-    for result in outcome.results.iter().filter(|r| r.verdict == Verdict::Violated) {
+    for result in outcome
+        .results
+        .iter()
+        .filter(|r| r.verdict == Verdict::Violated)
+    {
         let story = Story::counterexample(&checked.protocol, &machine, &outcome, result);
         told(&result.name, &story.expect("what is violated has a run"));
     }
@@ -68,15 +73,25 @@ fn every_printed_run_replays_to_the_state_it_was_printed_of() {
         if path.extension().is_none_or(|e| e != "sd") {
             continue;
         }
-        let file = path.file_name().expect("a file has a name").to_string_lossy();
+        let file = path
+            .file_name()
+            .expect("a file has a name")
+            .to_string_lossy();
         each_story(&file, |name, story| {
             let string = story.schedule();
             let (again, refused) = Story::replay(story.protocol(), story.machine(), &string)
                 .unwrap_or_else(|e| panic!("{file}, {name}: {e}"));
             assert_eq!(refused, None, "{file}, {name}");
-            assert_eq!(again.state(again.end()), story.state(story.end()), "{file}, {name}");
+            assert_eq!(
+                again.state(again.end()),
+                story.state(story.end()),
+                "{file}, {name}"
+            );
             assert_eq!(story.records().len(), story.len(), "{file}, {name}");
-            assert!(story.explain().is_some_and(|(_, text)| !text.is_empty()), "{file}, {name}");
+            assert!(
+                story.explain().is_some_and(|(_, text)| !text.is_empty()),
+                "{file}, {name}"
+            );
             runs += 1;
         });
     }

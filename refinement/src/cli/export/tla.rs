@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// What TLC is to be asked, and where module and configuration file go.
 #[derive(Debug, clap::Args)]
 pub(super) struct TlaArgs {
+    /// A scenario file in place of a design; `-` is stdin
+    #[arg(value_name = "FILE", conflicts_with_all = ["Subject", "DesignArgs", "EnvironmentArgs", "ask", "symmetry", "docs", "check_docs"])]
+    file: Option<PathBuf>,
     #[command(flatten)]
     subject: Subject,
     /// Write the module to this file, which is named as the module must be, and its configuration
@@ -75,6 +78,9 @@ fn check_kept(root: &Path) -> Result<ExitCode, CliError> {
 
 /// Writes what was asked for.
 pub(super) fn run(args: &TlaArgs) -> Result<ExitCode, CliError> {
+    if let Some(file) = &args.file {
+        return crate::cli::scenario::model::tla(file, &args.output, args.cfg);
+    }
     match (&args.docs, &args.check_docs) {
         (Some(root), _) => return write_kept(root),
         (_, Some(root)) => return check_kept(root),

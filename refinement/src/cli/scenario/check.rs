@@ -102,7 +102,9 @@ struct Told {
 fn several(args: &Args, files: &[PathBuf], options: &Options) -> Result<ExitCode, CliError> {
     let start = Instant::now();
     let workers = options.threads.get().min(files.len()).max(1);
-    let width = files.iter().map(|f| f.display().to_string().chars().count());
+    let width = files
+        .iter()
+        .map(|f| f.display().to_string().chars().count());
     let width = width.max().unwrap_or(0).min(60);
     let next = AtomicUsize::new(0);
     let slots: Vec<Mutex<Option<Told>>> = files.iter().map(|_| Mutex::new(None)).collect();

@@ -28,17 +28,30 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::AsPromised);
     };
     // As it is printed, with what stands around it.
-    let bare = code.trim_start_matches("error[").trim_start_matches("warning[");
+    let bare = code
+        .trim_start_matches("error[")
+        .trim_start_matches("warning[");
     let name = bare.trim_end_matches(']');
     if let Some(code) = CODES.iter().find(|c| c.name == name) {
-        output::print(format!("{}[{}]\n\n{}\n", code.severity.word(), code.name, code.explain))?;
+        output::print(format!(
+            "{}[{}]\n\n{}\n",
+            code.severity.word(),
+            code.name,
+            code.explain
+        ))?;
         return Ok(ExitCode::AsPromised);
     }
     if let Some(property) = PROPERTIES.iter().find(|p| p.name == name) {
-        let text = format!("{}\n\n{}.\nChecked {}.\n", property.name, property.promise, property.when);
+        let text = format!(
+            "{}\n\n{}.\nChecked {}.\n",
+            property.name, property.promise, property.when
+        );
         output::print(output::wrap(&text, output::width(), 0))?;
         return Ok(ExitCode::AsPromised);
     }
-    let names = CODES.iter().map(|c| c.name).chain(PROPERTIES.iter().map(|p| p.name));
+    let names = CODES
+        .iter()
+        .map(|c| c.name)
+        .chain(PROPERTIES.iter().map(|p| p.name));
     Err(CliError::unknown("code or property", name, names))
 }

@@ -83,7 +83,11 @@ fn text(file: &str, name: &str, order: &Order, doubts: &[DoubtJson<'_>]) -> Stri
     for (i, cycle) in order.cycles.iter().enumerate() {
         let _ = writeln!(text, "\nCycle {}:", i + 1);
         for (n, link) in cycle.iter().enumerate() {
-            let _ = writeln!(text, "-> #{n} {} waits for {}:", link.at.who, link.waits_for);
+            let _ = writeln!(
+                text,
+                "-> #{n} {} waits for {}:",
+                link.at.who, link.waits_for
+            );
             let _ = writeln!(text, "      {file}:{}  {}", link.at.line, link.at.statement);
             let _ = writeln!(text, "   {}", link.because);
             if let Some(since) = &link.since {
@@ -94,7 +98,11 @@ fn text(file: &str, name: &str, order: &Order, doubts: &[DoubtJson<'_>]) -> Stri
     if !doubts.is_empty() {
         text += "\nNot understood:\n";
         for d in doubts {
-            let _ = writeln!(text, "  {file}:{}  {}  ({})\n      {}", d.line, d.statement, d.source, d.says);
+            let _ = writeln!(
+                text,
+                "  {file}:{}  {}  ({})\n      {}",
+                d.line, d.statement, d.source, d.says
+            );
         }
     }
     text += "\nNot covered: loops that never end (`progress`), assertions, invariants and ranges. docs/order.md has the rest.\n";

@@ -42,14 +42,21 @@ pub fn string(argument: &str) -> Result<String, CliError> {
     }
     if !argument.contains(':') && Path::new(argument).is_file() {
         let file = std::fs::File::open(argument).map_err(failed)?;
-        file.take(LONGEST).read_to_string(&mut text).map_err(failed)?;
+        file.take(LONGEST)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
         return Ok(text);
     }
     Ok(argument.to_string())
 }
 
 /// Replays; a violation in the last state, or a step that does not fit, is exit code 1.
-pub fn run(file: &str, text: Option<&str>, brief: bool, format: Format) -> Result<ExitCode, CliError> {
+pub fn run(
+    file: &str,
+    text: Option<&str>,
+    brief: bool,
+    format: Format,
+) -> Result<ExitCode, CliError> {
     let Some(text) = text else {
         return Err(CliError::NoString(file.to_string()));
     };

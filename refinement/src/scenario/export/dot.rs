@@ -20,7 +20,12 @@ pub fn waits(story: &Story<'_>) -> String {
         let Some((_, line)) = story.stands_at(n, context) else {
             if wait.is_some() {
                 let label = format!("{}\npending", story.named(context));
-                let _ = writeln!(text, "  c{} [label={}, style=dashed];", context.0, quoted(&label));
+                let _ = writeln!(
+                    text,
+                    "  c{} [label={}, style=dashed];",
+                    context.0,
+                    quoted(&label)
+                );
             }
             continue;
         };
@@ -59,7 +64,13 @@ pub fn waits(story: &Story<'_>) -> String {
         for on in wait.on() {
             let both = story.stuck() >> context.0 & story.stuck() >> on.0 & 1 == 1;
             let colour = if both { ", color=red" } else { "" };
-            let _ = writeln!(text, "  c{} -> c{} [label={}{colour}];", context.0, on.0, quoted(&label));
+            let _ = writeln!(
+                text,
+                "  c{} -> c{} [label={}{colour}];",
+                context.0,
+                on.0,
+                quoted(&label)
+            );
         }
     }
     text + "}\n"

@@ -19,7 +19,11 @@ const INTERRUPTS: u64 = 3;
 pub fn perfetto(story: &Story<'_>) -> String {
     let mut out = Out { events: Vec::new() };
     let p = story.protocol();
-    for (pid, name) in [(CPUS, "CPUs"), (LOCKS, "locks"), (INTERRUPTS, "interrupts off")] {
+    for (pid, name) in [
+        (CPUS, "CPUs"),
+        (LOCKS, "locks"),
+        (INTERRUPTS, "interrupts off"),
+    ] {
         out.name("process_name", pid, 0, name);
     }
     let end = story.end() + 1;
@@ -70,8 +74,7 @@ pub fn perfetto(story: &Story<'_>) -> String {
             let tid = 100 * (l as u64 + 1) + u64::from(element);
             out.name("thread_name", LOCKS, tid, &story.lock_name(id.0, id.1));
             for &context in &handled {
-                let holds =
-                    |n: usize| story.waits().held(story.state(n), context).contains(&id);
+                let holds = |n: usize| story.waits().held(story.state(n), context).contains(&id);
                 for (from, to) in stretches(story.end(), holds) {
                     let name = story.named(context);
                     out.slice(LOCKS, tid, (from, to), &name, "lock", json!({}));
@@ -147,7 +150,8 @@ struct Out {
 
 impl Out {
     fn name(&mut self, kind: &str, pid: u64, tid: u64, name: &str) {
-        let event = json!({ "ph": "M", "name": kind, "pid": pid, "tid": tid, "args": { "name": name } });
+        let event =
+            json!({ "ph": "M", "name": kind, "pid": pid, "tid": tid, "args": { "name": name } });
         if !self.events.contains(&event) {
             self.events.push(event);
         }

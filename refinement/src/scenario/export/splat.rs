@@ -13,7 +13,10 @@ pub fn splat(story: &Story<'_>) -> Option<String> {
     let stuck = story.stuck();
     let sentence = story.deadlock(n, stuck)?;
     let records = story.standing(n);
-    let hang: Vec<_> = records.iter().filter(|c| c.stuck && !c.statement.is_empty()).collect();
+    let hang: Vec<_> = records
+        .iter()
+        .filter(|c| c.stuck && !c.statement.is_empty())
+        .collect();
     let mut text = format!(
         "{RULE}\nCOUNTEREXAMPLE of a model checker, not of a kernel\nscenario: {}\n{RULE}\n",
         story.protocol().name
@@ -31,7 +34,11 @@ pub fn splat(story: &Story<'_>) -> Option<String> {
             0 => text += "no locks held\n",
             held => {
                 let s = if held == 1 { "" } else { "s" };
-                let _ = writeln!(text, "{held} lock{s} held by {}/CPU{}:", context.source, context.cpu);
+                let _ = writeln!(
+                    text,
+                    "{held} lock{s} held by {}/CPU{}:",
+                    context.source, context.cpu
+                );
                 for (i, lock) in context.holds.iter().enumerate() {
                     let _ = writeln!(text, " #{i}: ({lock})");
                 }
@@ -54,6 +61,11 @@ pub fn splat(story: &Story<'_>) -> Option<String> {
             story.named(next),
         );
     }
-    let _ = writeln!(text, "---\nshootdown replay '{}' {}", story.schedule(), story.protocol().file);
+    let _ = writeln!(
+        text,
+        "---\nshootdown replay '{}' {}",
+        story.schedule(),
+        story.protocol().file
+    );
     Some(text)
 }

@@ -204,15 +204,18 @@ impl<'a> Story<'a> {
                         (None, if closed == 0 { stuck } else { closed })
                     }
                 },
-                Some(Violation::Circle(circle)) => {
-                    match (self.loops_to, number) {
-                        (Some(_), Some(n)) if circle.contains(&n) => (None, 0),
-                        _ => continue,
-                    }
-                }
+                Some(Violation::Circle(circle)) => match (self.loops_to, number) {
+                    (Some(_), Some(n)) if circle.contains(&n) => (None, 0),
+                    _ => continue,
+                },
                 Some(Violation::State(n, context)) if Some(*n) == number => (*context, 0),
                 Some(Violation::Stuck(n, set)) if Some(*n) == number => (None, *set),
-                Some(_) if broken.is_some_and(|i| self.machine.view(last).value(&i.holds) == Some(0)) => (None, 0),
+                Some(_)
+                    if broken
+                        .is_some_and(|i| self.machine.view(last).value(&i.holds) == Some(0)) =>
+                {
+                    (None, 0)
+                }
                 Some(_) => match fails(&result.name) {
                     Some(context) => (Some(context), 0),
                     None => continue,
