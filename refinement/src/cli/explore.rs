@@ -78,6 +78,7 @@ impl Args {
 /// Serves until a signal ends it: that is how it ends, so the exit code is 0.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     if let Some(file) = &args.file {
+        stop_after(args.seconds)?;
         return super::scenario::explore::run(file, args.bind);
     }
     let config = args.config.config("v2.6.37", "aging")?;
@@ -90,13 +91,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         }
     };
     let stop = output::cancel_on_signals()?;
-    if let Some(seconds) = args.seconds {
-        let stop = stop.clone();
-        std::thread::spawn(move || {
-            std::thread::sleep(std::time::Duration::from_secs(seconds));
-            stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        });
-    }
+    stop_after(args.seconds)?;
     let about = super::check::header(&config);
     let settings = Settings {
         config,
@@ -114,4 +109,15 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         let _ = output::print(text);
     })?;
     Ok(ExitCode::AsPromised)
+}
+
+/// Raises the flag of the signals after a time, if one is given.
+fn stop_after(seconds: Option<u64>) -> Result<(), CliError> {
+    let Some(seconds) = seconds else { return Ok(()) };
+    let stop = output::cancel_on_signals()?;
+    std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_secs(seconds));
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    Ok(())
 }
