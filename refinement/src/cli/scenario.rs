@@ -9,6 +9,7 @@ pub mod new;
 pub mod prove;
 pub mod replay;
 pub mod report;
+pub mod second_opinion;
 
 use super::bounds::Bounds;
 use super::error::CliError;

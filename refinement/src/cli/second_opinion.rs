@@ -36,6 +36,9 @@ use std::time::{Duration, Instant};
 /// Arguments of `second-opinion`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Scenario files in place of the matrix; `-` is stdin
+    #[arg(value_name = "FILE", conflicts_with_all = ["design", "max_states", "jobs", "faults", "benchmark", "docs", "check_docs", "format"])]
+    files: Vec<PathBuf>,
     /// Whose opinion
     #[arg(long, value_enum, default_value_t)]
     with: With,
@@ -114,6 +117,13 @@ struct SecondOpinionJson<'a> {
 
 /// Asks for the second opinion; a difference is exit code 1, cells left out 3.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    if !args.files.is_empty() {
+        let asked = super::scenario::second_opinion::Asked::find(
+            args.with == With::Tlc,
+            args.tla2tools.as_deref(),
+        )?;
+        return super::scenario::second_opinion::run(&args.files, &asked);
+    }
     if args.benchmark {
         return benchmark::run(args.tla2tools.as_deref(), args.max_states);
     }
