@@ -6,8 +6,10 @@
 //! A queue is the rank of each context that waits; an unlock moves the next one on, as [`crate::spinlock`] does.
 
 mod cells;
+pub mod facts;
 mod lock;
 mod places;
+mod rank;
 mod start;
 mod step;
 
@@ -38,16 +40,26 @@ struct Place {
 #[error("with `broken-spinlock` the locks a context holds are no function of its place")]
 pub struct NotLowered;
 
+/// A configuration in the instruction set.
+#[derive(Debug)]
+pub struct Lowered<'a> {
+    config: &'a Config,
+    /// The system.
+    pub system: System,
+    cells: Cells,
+    places: Places,
+}
+
 /// The system of a configuration.
 ///
 /// # Errors
 /// With the deviation `broken-spinlock`, where owner and believer of a lock differ.
-pub fn lower(config: &Config) -> Result<System, NotLowered> {
+pub fn lower(config: &Config) -> Result<Lowered<'_>, NotLowered> {
     if config.variants.has(Variant::BrokenSpinlock) {
         return Err(NotLowered);
     }
     let places = Places::find(config);
-    let mut lowering = Lowering {
+    let mut lowering = Lowered {
         config,
         system: System {
             cpus: config.cpus(),
@@ -72,14 +84,7 @@ pub fn lower(config: &Config) -> Result<System, NotLowered> {
         }
         lowering.fills(cpu);
     }
-    Ok(lowering.system)
-}
-
-struct Lowering<'a> {
-    config: &'a Config,
-    system: System,
-    cells: Cells,
-    places: Places,
+    Ok(lowering)
 }
 
 /// The context that executes a step.
@@ -99,7 +104,7 @@ impl Here {
     }
 }
 
-impl Lowering<'_> {
+impl Lowered<'_> {
     /// Contexts of the system: task and interrupt of each CPU, then the hardware walkers.
     fn contexts(&mut self) {
         let cpus = self.config.cpus();

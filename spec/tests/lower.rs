@@ -1,14 +1,19 @@
 //! The protocol in the instruction set has the states and transitions of the protocol as it was written first.
 
 use shootdown_ir::explore::{Bounds, explore};
+use shootdown_ir::levels;
 use shootdown_ir::machine::Machine;
+use shootdown_ir::packed::Packed;
 use shootdown_spec::config::Config;
 use shootdown_spec::design::{DESIGNS, Design};
 use shootdown_spec::environment::Environment;
+use shootdown_spec::lower::facts::Facts;
 use shootdown_spec::lower::lower;
 use shootdown_spec::model::Protocol;
+use shootdown_spec::property::observe;
 use shootdown_spec::search::{Options, search};
 use shootdown_spec::variant::{VARIANTS, Variant, VariantSet};
+use shootdown_spec::verdict::Verdict;
 use shootdown_spec::workload::Workload;
 
 fn config(design: &str, env: &str, workload: &str, cpus: u8, variants: VariantSet) -> Config {
@@ -19,30 +24,60 @@ fn config(design: &str, env: &str, workload: &str, cpus: u8, variants: VariantSe
     Config::new(design, environment, workload, variants).expect("a configuration that makes sense")
 }
 
-/// Distinct states, states generated (the initial ones are) and levels of both.
+/// Both hosts: states, steps, levels, every fact and its first level, progress; and the plain machine beside the packed.
 fn compare(config: Config) {
     let what = format!(
         "{:?} {:?} {:?}",
         config.design, config.environment, config.variants
     );
-    let system = lower(&config).expect("it can be lowered");
-    let machine = Machine::new(&system);
-    let graph = explore(&machine, Bounds::default());
-    assert_eq!(graph.faults, [], "{what}");
-    let outcome = search(
-        &Protocol::new(config),
-        |_: &Protocol, _| 0,
-        &Options::threads(1),
-    );
+    let lowered = lower(&config).expect("it can be lowered");
+    let machine = Machine::new(&lowered.system);
+    let packed = Packed::new(&machine);
+    let facts = Facts::new(&lowered, &packed);
+    let options = levels::Options {
+        threads: 2,
+        ..levels::Options::default()
+    };
+    let found = levels::run(&packed, &facts, options).expect("it fits");
+    assert_eq!(found.stopped, None, "{what}");
+    let protocol = Protocol::new(config.clone());
+    let observed = |p: &Protocol, s: &_| observe(&p.config, s);
+    let outcome = search(&protocol, observed, &Options::threads(1).keeping_graph());
+    assert_eq!(found.levels, outcome.levels, "{what}: states of each level");
     assert_eq!(
-        (
-            graph.len() as u64,
-            (graph.transitions() + system.starts.len()) as u64,
-            graph.levels.len()
-        ),
-        (outcome.unique, outcome.generated, outcome.depth + 1),
+        (found.distinct, found.generated, found.terminal),
+        (outcome.unique, outcome.generated, outcome.terminal),
         "{what}"
     );
+    for bit in 0..levels::FACTS {
+        let first = outcome.hit(bit).map(|hit| hit.depth);
+        assert_eq!(
+            (found.counts[bit], found.first[bit]),
+            (outcome.counts[bit], first),
+            "{what}: states with fact {bit}, and the first level with one"
+        );
+    }
+    let retries = config.variants.has(Variant::TrylockRetry);
+    let loops = retries && found.not_lowered > 0;
+    if !loops {
+        assert_eq!(found.not_lowered, 0, "{what}: the rank");
+        let judged = shootdown_spec::check::judge(&protocol, &config, &outcome);
+        let progress = judged.property("progress").expect("always judged").verdict;
+        let ends = found.ends.0 > 0;
+        assert_eq!(ends, progress == Verdict::Violated, "{what}: progress");
+    }
+    if found.distinct < 30_000 {
+        let graph = explore(&machine, Bounds::default());
+        assert_eq!(graph.faults, [], "{what}");
+        assert_eq!(
+            (
+                graph.len() as u64,
+                graph.transitions() + lowered.system.starts.len()
+            ),
+            (outcome.unique, outcome.generated as usize),
+            "{what}"
+        );
+    }
 }
 
 #[test]

@@ -5,11 +5,27 @@ use crate::system::{CellId, CellRef, Check, ContextId, Overflow, Step, System, W
 
 /// Where a cell's bits are.
 #[derive(Clone, Copy, Debug)]
-struct Slot {
-    word: u32,
-    shift: u32,
-    mask: u64,
-    lo: i64,
+pub struct Slot {
+    pub(crate) word: u32,
+    pub(crate) shift: u32,
+    pub(crate) mask: u64,
+    pub(crate) lo: i64,
+    pub(crate) hi: i64,
+}
+
+impl Slot {
+    /// The value in a state.
+    #[inline]
+    pub fn get(&self, words: &[u64]) -> i64 {
+        (words[self.word as usize] >> self.shift & self.mask) as i64 + self.lo
+    }
+
+    /// Writes a value that fits.
+    #[inline]
+    pub(crate) fn put(&self, words: &mut [u64], value: i64) {
+        let word = &mut words[self.word as usize];
+        *word = *word & !(self.mask << self.shift) | ((value - self.lo) as u64) << self.shift;
+    }
 }
 
 /// A system, ready to run.
@@ -107,6 +123,7 @@ impl<'a> Machine<'a> {
                         u64::MAX >> (u64::BITS - width)
                     },
                     lo: cell.lo,
+                    hi: cell.hi,
                 };
                 shift += width;
                 slot
@@ -143,21 +160,23 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Where a cell's bits are.
+    pub fn slot(&self, cell: CellId) -> Slot {
+        self.slots[cell.0 as usize]
+    }
+
     #[inline]
     fn get(&self, words: &[u64], cell: CellId) -> i64 {
-        let slot = self.slots[cell.0 as usize];
-        (words[slot.word as usize] >> slot.shift & slot.mask) as i64 + slot.lo
+        self.slot(cell).get(words)
     }
 
     #[inline]
     fn put(&self, words: &mut [u64], cell: CellId, value: i64) -> Result<(), Fault> {
-        let slot = self.slots[cell.0 as usize];
-        let decl = &self.system.cells[cell.0 as usize];
-        if value < decl.lo || value > decl.hi {
+        let slot = self.slot(cell);
+        if value < slot.lo || value > slot.hi {
             return Err(Fault::Overflow(cell));
         }
-        let word = &mut words[slot.word as usize];
-        *word = *word & !(slot.mask << slot.shift) | ((value - slot.lo) as u64) << slot.shift;
+        slot.put(words, value);
         Ok(())
     }
 

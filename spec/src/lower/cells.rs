@@ -1,6 +1,6 @@
 //! The cells of a configuration: only what it uses.
 
-use super::Lowering;
+use super::Lowered;
 use crate::id::MmId;
 use crate::program::{Mode, Op, Reg};
 use shootdown_ir::system::{Cell, CellId, CellRef, Overflow, Part, X};
@@ -101,7 +101,7 @@ impl CellRow {
     }
 }
 
-impl Lowering<'_> {
+impl Lowered<'_> {
     fn cell(&mut self, name: String, hi: i64, init: i64) -> CellId {
         self.ranged(name, 0, hi, init)
     }

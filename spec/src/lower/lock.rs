@@ -1,6 +1,6 @@
 //! Locks: a queue is the rank of each context that waits.
 
-use super::{Here, Lowering, Place};
+use super::{Here, Lowered, Place};
 use crate::id::{LockId, MmId};
 use crate::program::{LockRef, Mode, Op, Reg};
 use shootdown_ir::expr::Binary;
@@ -19,8 +19,8 @@ fn plus(cell: CellId, by: X) -> Assign {
     cell.set(cell.get().op(Binary::Add, by))
 }
 
-impl Lowering<'_> {
-    fn number_of(&self, lock: LockRef, place: Place) -> usize {
+impl Lowered<'_> {
+    pub(super) fn lock_number_of(&self, lock: LockRef, place: Place) -> usize {
         lock_number(lock.resolve(place.mm, place.cursor), self.config.slots())
     }
 
@@ -35,7 +35,7 @@ impl Lowering<'_> {
             None => unreachable!("no program branches right after it took a lock"),
         };
         let shared = i64::from(mode == Mode::Shared);
-        (self.number_of(lock, place) as i64, next, shared)
+        (self.lock_number_of(lock, place) as i64, next, shared)
     }
 
     fn owner(&self, lock: usize) -> CellId {
@@ -68,42 +68,12 @@ impl Lowering<'_> {
         0..2 * self.config.cpus()
     }
 
-    /// Locks held at the place, a function of it: the last of lock and unlock on any way there.
+    /// Is a page-table lock held at the place?
     fn holds_page_table_lock(&self, place: Place) -> bool {
-        let program = self.config.program(place.program);
-        let mut held = std::collections::BTreeSet::new();
-        let mut best = std::collections::HashMap::new();
-        let mut todo = vec![(0u8, held.clone())];
-        while let Some((pc, now)) = todo.pop() {
-            if best.contains_key(&pc) {
-                continue;
-            }
-            best.insert(pc, now.clone());
-            if pc == place.pc {
-                held = now;
-                break;
-            }
-            let mut after = now.clone();
-            match program.line(pc).op {
-                Op::Lock(lock, _) => {
-                    after.insert(format!("{lock:?}"));
-                }
-                Op::Unlock(lock) => {
-                    after.remove(&format!("{lock:?}"));
-                }
-                Op::Return => continue,
-                _ => {}
-            }
-            match program.line(pc).op {
-                Op::Goto { to } => todo.push((to, after)),
-                Op::Branch { to, .. } => {
-                    todo.push((to, after.clone()));
-                    todo.push((pc + 1, after));
-                }
-                _ => todo.push((pc + 1, after)),
-            }
-        }
-        held.iter().any(|lock| lock != "PgdLock")
+        self.places
+            .held(place)
+            .iter()
+            .any(|lock| *lock != LockRef::PgdLock)
     }
 
     /// The register that says that `pgd_lock` was taken inside a page-table lock.
@@ -117,7 +87,7 @@ impl Lowering<'_> {
     }
 
     pub(super) fn take(&mut self, here: &Here, lock: LockRef, mode: Mode) {
-        let lock = self.number_of(lock, here.place);
+        let lock = self.lock_number_of(lock, here.place);
         let code = here.code();
         let free = self.available(lock, mode);
         let new = self.cells.rank[code].get().is(0);
@@ -139,7 +109,7 @@ impl Lowering<'_> {
     }
 
     pub(super) fn try_take(&mut self, here: &Here, lock: LockRef, busy: u8) {
-        let number = self.number_of(lock, here.place);
+        let number = self.lock_number_of(lock, here.place);
         let code = here.code();
         let free = self.available(number, Mode::Exclusive);
         let mut assigns = vec![self.owner(number).set(X::Const(code as i64 + 1))];
@@ -158,7 +128,7 @@ impl Lowering<'_> {
     }
 
     pub(super) fn release(&mut self, here: &Here, lock: LockRef) {
-        let lock = self.number_of(lock, here.place);
+        let lock = self.lock_number_of(lock, here.place);
         let code = here.code();
         let owner = self.owner(lock);
         let mine = owner.get().is(code as i64 + 1);

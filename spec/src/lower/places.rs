@@ -4,11 +4,14 @@ use super::Place;
 use crate::config::Config;
 use crate::environment::FlushBackend;
 use crate::id::MmId;
-use crate::program::{Op, Pc, Program, ProgramId, Scope};
+use crate::program::{LockRef, Op, Pc, Program, ProgramId, Scope};
 use std::collections::HashMap;
 
 /// Places by level: 0 task, 1 interrupt; numbers count from 1, 0 is idle.
+#[derive(Debug, Default)]
 pub(super) struct Places {
+    /// Locks held at each line of each program, a function of it.
+    held: HashMap<ProgramId, Vec<Vec<LockRef>>>,
     lists: [Vec<Place>; 2],
     numbers: [HashMap<Place, u32>; 2],
 }
@@ -16,10 +19,7 @@ pub(super) struct Places {
 impl Places {
     /// Follows every program from every way it can be started.
     pub(super) fn find(config: &Config) -> Places {
-        let mut places = Places {
-            lists: [Vec::new(), Vec::new()],
-            numbers: [HashMap::new(), HashMap::new()],
-        };
+        let mut places = Places::default();
         let slots = config.slots() as u8;
         let cursors: Vec<MmId> = (0..slots).map(MmId).chain([MmId::NONE]).collect();
         for cpu in 0..config.cpus() {
@@ -62,6 +62,7 @@ impl Places {
         request: Option<(u8, Scope)>,
     ) {
         let program = config.program(id);
+        self.held.entry(id).or_insert_with(|| held_locks(program));
         let mut todo = vec![(0, cursor)];
         while let Some((pc, cursor)) = todo.pop() {
             for pc in stops(program, pc) {
@@ -98,6 +99,11 @@ impl Places {
         }
     }
 
+    /// Locks held at the place.
+    pub(super) fn held(&self, place: Place) -> &[LockRef] {
+        &self.held[&place.program][place.pc as usize]
+    }
+
     pub(super) fn of(&self, level: usize) -> Vec<(u32, Place)> {
         (1..).zip(self.lists[level].iter().copied()).collect()
     }
@@ -111,8 +117,43 @@ impl Places {
     }
 }
 
+/// Locks held at each line: forward data flow. Programs take and release on every way alike.
+fn held_locks(program: &Program) -> Vec<Vec<LockRef>> {
+    let mut known: Vec<Option<Vec<LockRef>>> = vec![None; program.lines.len()];
+    let mut todo = vec![(0 as Pc, Vec::new())];
+    while let Some((pc, held)) = todo.pop() {
+        if known[pc as usize].is_some() {
+            continue;
+        }
+        known[pc as usize] = Some(held.clone());
+        let mut after = held.clone();
+        match program.line(pc).op {
+            Op::Lock(lock, _) | Op::TryLock { lock, .. } => after.push(lock),
+            Op::Unlock(lock) => after.retain(|l| *l != lock),
+            _ => {}
+        }
+        match program.line(pc).op {
+            Op::Return => {}
+            Op::Goto { to } => todo.push((to, after)),
+            Op::Branch { to, .. } => {
+                todo.push((to, after.clone()));
+                todo.push((pc + 1, after));
+            }
+            Op::TryLock { busy, .. } => {
+                todo.push((busy, held));
+                todo.push((pc + 1, after));
+            }
+            op => {
+                todo.extend(jumps(op).into_iter().map(|to| (to, after.clone())));
+                todo.push((pc + 1, after));
+            }
+        }
+    }
+    known.into_iter().map(Option::unwrap_or_default).collect()
+}
+
 /// Where a step may jump to.
-fn jumps(op: Op) -> Vec<Pc> {
+pub(super) fn jumps(op: Op) -> Vec<Pc> {
     match op {
         Op::ReadInitEntry { absent: to }
         | Op::ReadKernelEntry { present: to, .. }

@@ -1,6 +1,6 @@
 //! How contexts come to run: programs started, interrupts taken, entries filled.
 
-use super::{Here, Lowering, Place};
+use super::{Here, Lowered, Place};
 use crate::environment::FlushBackend;
 use crate::id::MmId;
 use crate::program::{Entry, Names, ProgramId, Reg, Scope};
@@ -14,7 +14,7 @@ pub(super) const ALIVE: i64 = 2;
 pub(super) const DYING: i64 = 3;
 pub(super) const FREED: i64 = 4;
 
-impl Lowering<'_> {
+impl Lowered<'_> {
     /// Everything that can start on a CPU.
     pub(super) fn starts_of(&mut self, cpu: usize) {
         let choices = self.config.choices(cpu).to_vec();

@@ -1,7 +1,7 @@
 //! What each step of a program does.
 
 use super::start::{ALIVE, FREED};
-use super::{Here, Lowering, Place};
+use super::{Here, Lowered, Place};
 use crate::id::MmId;
 use crate::program::{Entry, Flags, Names, Of, Op, Pc, ProgramId, Reg, Scope};
 use crate::variant::Variant;
@@ -28,7 +28,7 @@ fn constant(cell: CellId, value: i64) -> Assign {
     cell.set(X::Const(value))
 }
 
-impl Lowering<'_> {
+impl Lowered<'_> {
     fn at(&self, here: &Here, pc: Pc) -> i64 {
         let place = Place { pc, ..here.place };
         self.places.number(here.level, place)
