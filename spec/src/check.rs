@@ -13,6 +13,8 @@ use crate::trace::Trace;
 use crate::verdict::{Counterexample, PropertyResult, States, Verdict};
 use std::time::Duration;
 
+mod packed;
+
 /// What a check of one configuration came to.
 #[derive(Debug)]
 pub struct CheckResult {
@@ -53,9 +55,14 @@ impl CheckResult {
 
 /// Explores the configuration and judges every property.
 ///
-/// The graph is kept, for progress, whatever `options` says; a bound that cuts the run off makes
-/// verdicts *incomplete*, except for what was seen to be violated.
+/// Whatever `options` says of the graph; a bound that cuts the run off makes verdicts *incomplete*, except for what was
+/// seen to be violated.
 pub fn check(protocol: &Protocol, options: &Options) -> CheckResult {
+    packed::check(protocol, options).unwrap_or_else(|| check_with_paths(protocol, options))
+}
+
+/// The same on the host that keeps every path: slower, and what the packed engine is held to.
+pub fn check_with_paths(protocol: &Protocol, options: &Options) -> CheckResult {
     let options = Options {
         keep_graph: true,
         ..options.clone()

@@ -81,6 +81,9 @@ pub struct Options {
     /// Stop before the search structures hold more than this many bytes. What states own on the heap is not
     /// counted: only the model could tell. A search that gets no more memory from the system stops in the same way.
     pub max_memory: Option<u64>,
+    /// Do not expand states of this level or deeper; initial states are level 0. The outcome is incomplete if there are
+    /// any.
+    pub max_depth: Option<usize>,
     /// Stop after this time.
     pub timeout: Option<Duration>,
     /// Keep the transitions and every state's facts in [`Outcome::graph`]: 5 bytes more a
@@ -98,6 +101,7 @@ impl Default for Options {
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             max_states: None,
             max_memory: None,
+            max_depth: None,
             timeout: None,
             keep_graph: false,
             cancel: Arc::default(),
@@ -132,6 +136,7 @@ impl std::fmt::Debug for Options {
             .field("threads", &self.threads)
             .field("max_states", &self.max_states)
             .field("max_memory", &self.max_memory)
+            .field("max_depth", &self.max_depth)
             .field("timeout", &self.timeout)
             .field("keep_graph", &self.keep_graph)
             .field("cancel", &self.cancel)

@@ -114,6 +114,10 @@ where
         let mut stopped = self.merge(1, false).err();
         self.end_level();
         while stopped.is_none() && self.frontier.len > 0 {
+            if self.options.max_depth.is_some_and(|most| self.levels.len() > most) {
+                stopped = Some(Stop::MaxDepth);
+                break;
+            }
             let mut from = 0;
             while stopped.is_none() && from < self.frontier.len {
                 let to = self

@@ -13,6 +13,8 @@ pub enum Stop {
     MaxStates,
     /// [`super::Options::max_memory`], or what the system has.
     MaxMemory,
+    /// [`super::Options::max_depth`].
+    MaxDepth,
     /// [`super::Options::timeout`].
     Timeout,
     /// [`super::Options::cancel`].
@@ -24,6 +26,7 @@ impl std::fmt::Display for Stop {
         f.write_str(match self {
             Stop::MaxStates => "the limit on states was reached",
             Stop::MaxMemory => "the limit on memory was reached",
+            Stop::MaxDepth => "the limit on depth was reached",
             Stop::Timeout => "the time was up",
             Stop::Cancelled => "it was cancelled",
         })
