@@ -97,7 +97,9 @@ fn result(protocol: &Protocol, options: &Options, found: &Found, begun: Instant)
         let mut options = Options {
             keep_graph: found.ends.0 > 0,
             max_depth: Some(depth),
-            timeout: options.timeout.map(|most| most.saturating_sub(begun.elapsed())),
+            timeout: options
+                .timeout
+                .map(|most| most.saturating_sub(begun.elapsed())),
             progress: None,
             ..options.clone()
         };

@@ -114,7 +114,11 @@ where
         let mut stopped = self.merge(1, false).err();
         self.end_level();
         while stopped.is_none() && self.frontier.len > 0 {
-            if self.options.max_depth.is_some_and(|most| self.levels.len() > most) {
+            if self
+                .options
+                .max_depth
+                .is_some_and(|most| self.levels.len() > most)
+            {
                 stopped = Some(Stop::MaxDepth);
                 break;
             }

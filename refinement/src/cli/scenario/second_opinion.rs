@@ -13,6 +13,7 @@ use shootdown_refinement::scenario::Scenario;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 /// What a checker says: states, what is violated, `end` among it.
 type Says = (u64, BTreeSet<String>);
@@ -39,10 +40,20 @@ impl Asked {
 pub fn run(files: &[PathBuf], asked: &Asked) -> Result<ExitCode, CliError> {
     let mut code = ExitCode::AsPromised;
     let mut text = String::new();
+    let cancel = output::cancel_on_signals()?;
     for file in files {
+        if cancel.load(Ordering::Relaxed) {
+            let _ = writeln!(text, "{}: INCOMPLETE: not compared", file.display());
+            code = code.max(ExitCode::Incomplete);
+            continue;
+        }
         let scenario = Scenario::read(file)?;
         let machine = scenario.machine();
-        let outcome = check(&scenario.protocol, &machine, Bounds::default());
+        let bounds = Bounds {
+            cancel: Some(&cancel),
+            ..Bounds::default()
+        };
+        let outcome = check(&scenario.protocol, &machine, bounds);
         if outcome.cut().is_some() {
             let _ = writeln!(text, "{}: INCOMPLETE: nothing is compared", scenario.file);
             code = code.max(ExitCode::Incomplete);
@@ -60,21 +71,24 @@ pub fn run(files: &[PathBuf], asked: &Asked) -> Result<ExitCode, CliError> {
             .collect();
         what.extend(ends(&machine, &outcome.graph).then(|| tla::END.to_string()));
         let ours: Says = (outcome.graph.len() as u64, what);
-        let theirs: Says = match asked {
+        let theirs: Result<Says, CliError> = match asked {
             Asked::Spin(spin) => {
                 let how = How {
                     reduce: false,
                     expected: ours.0,
                 };
-                let printed = spin.verify(&promela::write(&exported), how)?.printed;
-                let failed = |n: &&&str| printed.assertions.contains(&promela::asserted(n));
-                let mut what: BTreeSet<String> = promised
-                    .iter()
-                    .filter(failed)
-                    .map(|n| (*n).to_string())
-                    .collect();
-                what.extend(printed.invalid_end_state.then(|| tla::END.to_string()));
-                (printed.states - promela::EXTRA_STATES, what)
+                let said = spin.verify(&promela::write(&exported), how, &cancel);
+                said.map_err(CliError::from).map(|said| {
+                    let printed = said.printed;
+                    let failed = |n: &&&str| printed.assertions.contains(&promela::asserted(n));
+                    let mut what: BTreeSet<String> = promised
+                        .iter()
+                        .filter(failed)
+                        .map(|n| (*n).to_string())
+                        .collect();
+                    what.extend(printed.invalid_end_state.then(|| tla::END.to_string()));
+                    (printed.states - promela::EXTRA_STATES, what)
+                })
             }
             Asked::Tlc(tlc) => {
                 let question = Question {
@@ -82,9 +96,19 @@ pub fn run(files: &[PathBuf], asked: &Asked) -> Result<ExitCode, CliError> {
                     cfg: tla::CFG.into(),
                     modules: vec![(tla::MODULE.into(), tla::write(&exported))],
                 };
-                let printed = tlc.verify(&question)?.printed;
-                (printed.states, printed.violated)
+                let said = tlc.verify(&question, &cancel);
+                said.map_err(CliError::from)
+                    .map(|said| (said.printed.states, said.printed.violated))
             }
+        };
+        let theirs = match theirs {
+            Ok(theirs) => theirs,
+            Err(_) if cancel.load(Ordering::Relaxed) => {
+                let _ = writeln!(text, "{}: INCOMPLETE: not compared", scenario.file);
+                code = code.max(ExitCode::Incomplete);
+                continue;
+            }
+            Err(error) => return Err(error),
         };
         let says = |(states, what): &Says| {
             let what: Vec<&str> = what.iter().map(String::as_str).collect();
