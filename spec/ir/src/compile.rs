@@ -12,6 +12,8 @@
 //! * An NMI arrives wherever no NMI runs on its CPU.
 //! * A thread may be switched to where the CPU is idle or the thread that executes sleeps, stands at `cond_resched()`, or
 //!   (preempt full) can be preempted: preempt and bottom-half counts 0, interrupts on, no stopper.
+//! * Without preemption a thread that is switched to and finds that it has to spin keeps its CPU: being switched to is a step
+//!   of its own there. Everywhere else it is part of the thread's next step.
 //! * Work items of one CPU are threads of their own, as with concurrency-managed workqueues (2.6.36 and later): where one
 //!   sleeps another may run.
 //! * Spinlocks are granted first come, first served. A mutex goes to whoever comes when it is free. An rwsem is first come,
@@ -69,6 +71,7 @@ pub fn compile(protocol: &Protocol) -> Result<System, CompileError> {
     for context in 0..compiler.system.contexts.len() {
         compiler.program(ContextId(context as u32))?;
     }
+    compiler.spinning_threads();
     compiler.scheduling();
     compiler.invariants()?;
     Ok(compiler.system)
@@ -82,6 +85,8 @@ struct Compiler<'a> {
     locals: Vec<HashMap<VarId, CellId>>,
     /// By context: what makes its thread ready to be switched away from, beyond preemption.
     yields: Vec<Vec<X>>,
+    /// By context: places where it sleeps while its step is not ready.
+    sleeps: Vec<Vec<u32>>,
     /// Sources that a `Raise` names.
     raised: Vec<bool>,
     /// By context and line: its first place.
@@ -129,6 +134,7 @@ impl<'a> Compiler<'a> {
             names: HashMap::new(),
             locals: Vec::new(),
             yields: Vec::new(),
+            sleeps: Vec::new(),
             raised,
             first_place: Vec::new(),
         }

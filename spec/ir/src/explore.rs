@@ -302,7 +302,10 @@ fn note(machine: &Machine<'_>, graph: &mut Graph, number: u32, state: &[u64], mo
     let view = machine.view(state);
     for &(check, context) in &moves.failed {
         graph.failed.entry(check).or_insert((number, context));
-        graph.excused.push((number, context));
+        // Only there the step cannot be taken for that reason.
+        if check == Check::UnlockHeld {
+            graph.excused.push((number, context));
+        }
     }
     for &(step, fault) in &moves.faults {
         let context = system.steps[step as usize].context;

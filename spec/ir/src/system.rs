@@ -154,6 +154,8 @@ pub enum What {
     Op,
     /// The second half of one: what it queued for is there.
     Granted,
+    /// The scheduler switches to a thread that can only spin where it stands.
+    Switch,
     /// The program ends.
     End,
 }

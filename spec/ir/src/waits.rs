@@ -163,7 +163,12 @@ impl<'a> Waits<'a> {
         let system = self.machine.system();
         let it = &system.contexts[context.index()];
         let place = view.place(context) as usize;
-        let steps = &it.steps[place];
+        // Being switched to does not end a wait.
+        let steps: Vec<u32> = it.steps[place]
+            .iter()
+            .copied()
+            .filter(|&s| system.steps[s as usize].what != What::Switch)
+            .collect();
         if steps
             .iter()
             .any(|&s| view.is(&system.steps[s as usize].ready))
@@ -223,7 +228,7 @@ impl<'a> Waits<'a> {
             | Op::Yield
             | Op::Return => {
                 let mut read = Vec::new();
-                for &s in steps {
+                for &s in &steps {
                     system.steps[s as usize]
                         .ready
                         .each_read(&mut |r| read.extend(r.cells().map(|c| c.0)));

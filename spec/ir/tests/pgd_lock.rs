@@ -256,3 +256,62 @@ fn a_replay_stops_at_the_first_step_that_is_not_possible_and_says_why() {
     let (_, open) = replay("0:page_referenced_one | 0:page_referenced_one").expect("form");
     assert!(matches!(open, Some(ReplayError::Open(2))));
 }
+
+/// Two tasks of one CPU: one spins until the other has set a flag.
+fn spinner(preempt: Preempt) -> Protocol {
+    let mut p = protocol(false);
+    p.preempt = preempt;
+    p.cpus = 1;
+    p.vars.truncate(1);
+    p.rules.clear();
+    p.sources = vec![
+        source(
+            "spinner",
+            Kind::Task,
+            Some(0),
+            vec![
+                (
+                    Op::Await {
+                        until: Expr::var(FLUSH).op(Binary::Ne, Expr::Const(0)),
+                        sleeps: false,
+                        then: vec![],
+                    },
+                    "while (!go) cpu_relax()",
+                ),
+                (Op::Return, "return"),
+            ],
+        ),
+        source(
+            "setter",
+            Kind::Task,
+            Some(0),
+            vec![
+                (
+                    Op::Update(vec![protocol::Set {
+                        when: None,
+                        place: Place::of(FLUSH),
+                        value: Expr::Const(1),
+                    }]),
+                    "go = 1",
+                ),
+                (Op::Return, "return"),
+            ],
+        ),
+    ];
+    p
+}
+
+#[test]
+fn without_preemption_a_thread_that_spins_keeps_its_cpu() {
+    for (preempt, verdict) in [
+        (Preempt::None, Verdict::Violated),
+        (Preempt::Full, Verdict::Holds),
+    ] {
+        let (outcome, _) = checked(&spinner(preempt));
+        assert_eq!(
+            outcome.result("no_deadlock").map(|r| r.verdict),
+            Some(verdict),
+            "{preempt:?}"
+        );
+    }
+}

@@ -49,6 +49,7 @@ pub fn itf(story: &Story<'_>) -> String {
                 let verb = match step.what {
                     What::Start => "start ",
                     What::Op | What::Granted => "",
+                    What::Switch => "switch to ",
                     What::End => "end ",
                 };
                 format!("{verb}{}", story.named(step.context))

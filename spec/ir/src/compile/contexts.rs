@@ -9,6 +9,7 @@ impl Compiler<'_> {
     pub(super) fn program(&mut self, context: ContextId) -> Result<(), CompileError> {
         if self.yields.is_empty() {
             self.yields = vec![Vec::new(); self.system.contexts.len()];
+            self.sleeps = vec![Vec::new(); self.system.contexts.len()];
         }
         let source = self.source(context);
         let cpu = self.system.contexts[context.index()].cpu;
@@ -172,6 +173,37 @@ impl Compiler<'_> {
             assigns,
             vec![(Check::Balance, even)],
         );
+    }
+
+    /// Without preemption: a thread may be switched to where it can only spin, and then nobody gets the CPU from it.
+    pub(super) fn spinning_threads(&mut self) {
+        if self.p.preempt == Preempt::Full {
+            return;
+        }
+        for i in 0..self.system.contexts.len() {
+            let context = ContextId(i as u32);
+            let it = self.system.contexts[i].clone();
+            if !Self::is_thread(it.kind) || self.threads(it.cpu).count() < 2 {
+                continue;
+            }
+            let top = self.cpu(it.cpu).top;
+            for place in 1..it.steps.len() as u32 {
+                if self.sleeps[i].contains(&place) {
+                    continue;
+                }
+                let ready = X::any(
+                    it.steps[place as usize]
+                        .iter()
+                        .map(|&step| self.system.steps[step as usize].ready.clone()),
+                );
+                if ready == X::TRUE {
+                    continue;
+                }
+                let spins = ready.not().and(top.get().is_not(it.slot));
+                let on = vec![top.set(X::Const(it.slot))];
+                self.push(context, place, What::Switch, spins, on, vec![]);
+            }
+        }
     }
 
     /// When contexts execute and arrive, now that it is known where threads sleep.

@@ -165,6 +165,7 @@ impl Compiler<'_> {
     pub(super) fn sleeps_at(&mut self, here: &Here<'_>, place: u32, ready: X) {
         let at = self.place_cell(here).get().is(i64::from(place));
         self.yields[here.context.index()].push(at.and(ready.not()));
+        self.sleeps[here.context.index()].push(place);
     }
 
     pub(super) fn sets(&self, sets: &[Set], here: &Here<'_>) -> Result<Vec<Assign>, CompileError> {

@@ -29,6 +29,9 @@ impl Story<'_> {
         if let Some(bad) = self.failing(n) {
             return Some(bad);
         }
+        if step.what == What::Switch {
+            return plain("is switched to, and can only spin");
+        }
         let (_, line) = self.line_of(n)?;
         if step.what == What::Granted {
             return match &line.op {
