@@ -129,6 +129,11 @@ impl<D: Design> Code for With<D> {
 
 /// Two CPUs walk the path, a third walks the list and maps and touches pages.
 fn run<D: Design>(path: Path, seed: u64) -> (Outcome, SimState) {
+    run_on::<D>(2, path, seed)
+}
+
+/// The same with this many of the first two CPUs on the path; the other touches pages.
+fn run_on<D: Design>(walkers: usize, path: Path, seed: u64) -> (Outcome, SimState) {
     let env = Environment {
         cpus: 3,
         split_ptlocks: false,
@@ -141,15 +146,16 @@ fn run<D: Design>(path: Path, seed: u64) -> (Outcome, SimState) {
         Operation::HandleMmFault(Slot::Pte),
         touch,
     ];
-    let config = SimConfig::new(env, &[&walked, &walked, &others]);
+    let second: &[Operation] = if walkers == 2 { &walked } else { &[touch] };
+    let config = SimConfig::new(env, &[&walked, second, &others]);
     let mut sim = Sim::new(with::<D>(path), &config).unwrap();
     let outcome = sim.run(&mut RandomScheduler::new(seed, 5000), |_, _| {});
     (outcome, sim.state())
 }
 
-fn nothing_is_left<D: Design>(path: Path) {
+fn nothing_is_left<D: Design>(walkers: usize, path: Path) {
     for seed in 0..RUNS {
-        let (outcome, state) = run::<D>(path, seed);
+        let (outcome, state) = run_on::<D>(walkers, path, seed);
         assert_eq!(outcome, Outcome::Finished, "{path:?}, seed {seed}");
         assert_eq!(state.violation, None, "{path:?}, seed {seed}");
         assert_eq!(state.word(Loc::FlushPending(MM0)), 0, "{path:?}, {seed}");
@@ -168,12 +174,13 @@ fn what_is_left_of_each_hole_neither_hangs_nor_leaves_anything_owed() {
         Path::UnwindsOutOfASection,
     ];
     for path in paths {
-        nothing_is_left::<Tracked>(path);
+        nothing_is_left::<Tracked>(2, path);
         assert!((0..RUNS).all(|seed| !run::<Tracked>(path, seed).1.strict_rule_broken));
     }
-    // Where the walk takes the lock with interrupts on and zapping is not counted.
-    nothing_is_left::<V2_6_38>(Path::ZapsTwice);
-    nothing_is_left::<V2_6_38>(Path::LeaksTheEntry);
+    // Where the walk takes the lock with interrupts on and zapping is not counted. One CPU zaps: two that zap at once leave
+    // a stale translation in this design whatever the types keep (H 5.4, B11).
+    nothing_is_left::<V2_6_38>(1, Path::ZapsTwice);
+    nothing_is_left::<V2_6_38>(2, Path::LeaksTheEntry);
 }
 
 #[test]

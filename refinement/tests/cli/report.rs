@@ -102,7 +102,7 @@ fn a_matrix_that_is_not_this_binarys_is_refused() {
         &["matrix.json: not the list of cells", "matrix --json FILE"],
     );
     refused(
-        |v| v[0]["schema"] = "shootdown/check/2".into(),
+        |v| v[0]["schema"] = "shootdown/check/9".into(),
         &["cell 1: schema `shootdown/check/2`"],
     );
     refused(

@@ -136,6 +136,8 @@ struct Part<const W: usize> {
     ends: u64,
     not_lowered: u64,
     misfit: Option<u32>,
+    /// There was no memory for what it found.
+    exhausted: bool,
 }
 
 /// Runs it. Systems whose states do not fit [`MAX_WORDS`] words are refused.
@@ -223,6 +225,7 @@ fn levels<const W: usize>(
             options,
             begun,
             most_a_chunk,
+            bytes: bytes - table.bytes(),
         };
         loop {
             let full = AtomicBool::new(false);
@@ -282,9 +285,30 @@ impl Found {
                 self.first[fact].get_or_insert(depth);
             }
         }
+        if part.exhausted {
+            self.stopped.get_or_insert(Stopped::Memory);
+        }
         if let Some(step) = part.misfit {
             self.stopped.get_or_insert(Stopped::Misfit(step));
         }
+    }
+}
+
+impl<const W: usize> Part<W> {
+    /// Enters a batch of successors; how many were new.
+    #[inline]
+    fn enter(&mut self, batch: &mut Vec<([u64; W], u64)>, table: &Table) -> u64 {
+        let before = self.out.len();
+        for (next, print) in batch.drain(..) {
+            if table.insert(print) {
+                if self.out.len() == self.out.capacity() && self.out.try_reserve(1).is_err() {
+                    self.exhausted = true;
+                    break;
+                }
+                self.out.push(next);
+            }
+        }
+        (self.out.len() - before) as u64
     }
 }
 
@@ -298,6 +322,8 @@ struct Work<'a, const W: usize, O> {
     options: Options<'a>,
     begun: Instant,
     most_a_chunk: u64,
+    /// Bytes of this level and of spare buffers.
+    bytes: u64,
 }
 
 impl<const W: usize, O: Observe> Work<'_, W, O> {
@@ -342,6 +368,7 @@ impl<const W: usize, O: Observe> Work<'_, W, O> {
             ends: 0,
             not_lowered: 0,
             misfit: None,
+            exhausted: false,
         };
         // Successors wait here until their places in the table are on the way.
         let mut batch: Vec<([u64; W], u64)> = Vec::with_capacity(512);
@@ -350,7 +377,7 @@ impl<const W: usize, O: Observe> Work<'_, W, O> {
             if (table.len() + self.most_a_chunk) * 4 > table.capacity() * 3 {
                 full.store(true, Relaxed);
             }
-            if full.load(Relaxed) || self.over_time().is_some() {
+            if full.load(Relaxed) || part.exhausted || self.over_time().is_some() {
                 break;
             }
             let i = self.next.fetch_add(1, Relaxed);
@@ -383,21 +410,15 @@ impl<const W: usize, O: Observe> Work<'_, W, O> {
                 }
                 part.terminal += u64::from(!any);
                 if batch.len() >= 64 {
-                    for (next, print) in batch.drain(..) {
-                        if table.insert(print) {
-                            new += 1;
-                            part.out.push(next);
-                        }
-                    }
+                    new += part.enter(&mut batch, table);
                 }
             }
-            for (next, print) in batch.drain(..) {
-                if table.insert(print) {
-                    new += 1;
-                    part.out.push(next);
-                }
-            }
+            new += part.enter(&mut batch, table);
             table.add(std::mem::take(&mut new));
+            let held = table.bytes()
+                + self.bytes
+                + (self.options.threads * part.out.capacity() * size_of::<[u64; W]>()) as u64;
+            part.exhausted |= self.options.memory.is_some_and(|most| held > most);
         }
         part
     }
