@@ -103,7 +103,7 @@ fn a_matrix_that_is_not_this_binarys_is_refused() {
     );
     refused(
         |v| v[0]["schema"] = "shootdown/check/9".into(),
-        &["cell 1: schema `shootdown/check/2`"],
+        &["cell 1: schema `shootdown/check/9`"],
     );
     refused(
         |v| v[0]["command"] = "shootdown check".into(),

@@ -99,6 +99,10 @@ impl<R: BufRead> Lines<R> {
     ///
     /// # Errors
     /// What the input says, damaged compression included.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it lends the line, which an iterator cannot"
+    )]
     pub fn next(&mut self) -> io::Result<Option<(&[u8], Ended)>> {
         self.line.clear();
         let mut any = false;

@@ -167,10 +167,10 @@ impl Facts {
             0 => self.cpus[cpu].task.get(words) != 0,
             _ => self.cpus[cpu].irq.get(words) != 0,
         };
-        for k in 0..2 * cpus {
+        for (k, lock) in queue.iter_mut().enumerate().take(2 * cpus) {
             if self.cpus[k / 2].rank[k % 2].get(words) != 0 {
                 spinning |= 1 << k;
-                queue[k] = self.spot(words, k / 2, k % 2).lock;
+                *lock = self.spot(words, k / 2, k % 2).lock;
             }
         }
         for cpu in 0..cpus {
@@ -272,9 +272,9 @@ impl Facts {
             }
         }
         let mine = self.cpus[k / 2].rank[k % 2].get(words);
-        for j in 0..2 * self.cpus.len() {
+        for (j, other) in queue.iter().enumerate().take(2 * self.cpus.len()) {
             let rank = self.cpus[j / 2].rank[j % 2].get(words);
-            if queue[j] == lock && rank != 0 && rank < mine {
+            if *other == lock && rank != 0 && rank < mine {
                 who |= 1 << j;
             }
         }

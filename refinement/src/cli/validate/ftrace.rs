@@ -131,9 +131,7 @@ pub fn run(
     }
     Ok(if verdicts.contains(&Verdict::Violated) {
         ExitCode::NotAsExpected
-    } else if not_read > 0 {
-        ExitCode::Incomplete
-    } else if verdicts.contains(&Verdict::Incomplete) {
+    } else if not_read > 0 || verdicts.contains(&Verdict::Incomplete) {
         ExitCode::Incomplete
     } else {
         ExitCode::AsPromised

@@ -117,10 +117,9 @@ pub(super) fn read(number: u64, text: &str, stream: &mut Stream, log: &mut Log) 
                 .as_ref()
                 .is_some_and(|d| d.kind == Kind::Registers)
                 && text.contains(" HLT=1")
+                && let Some(dump) = &mut stream.dump
             {
-                if let Some(dump) = &mut stream.dump {
-                    dump.skipped_idle = true;
-                }
+                dump.skipped_idle = true;
             }
             false
         }

@@ -66,15 +66,11 @@ pub(super) fn read(number: u64, line: Cleaned<'_>, stream: &mut Stream, log: &mu
             }
         }
         b'l' => owner(number, text, stream, log),
-        b'D' => {
-            if text.starts_with("Dumping ftrace buffer:") {
-                log.ftrace.get_or_insert(number);
-            }
+        b'D' if text.starts_with("Dumping ftrace buffer:") => {
+            log.ftrace.get_or_insert(number);
         }
-        b'K' => {
-            if text.starts_with("Kernel panic") {
-                log.panic.get_or_insert(number);
-            }
+        b'K' if text.starts_with("Kernel panic") => {
+            log.panic.get_or_insert(number);
         }
         b'0'..=b'9' if text.contains("-...") || text.contains("-..") => {
             stalled_cpu(number, text, line.time, log)
@@ -307,10 +303,9 @@ fn other(number: u64, line: Cleaned<'_>, stream: &mut Stream, log: &mut Log) {
     } else if let Some(at) = boot
         .find("Processor ")
         .filter(|_| boot.starts_with("Booting Node"))
+        && let Some(cpu) = leading(&boot[at + 10..])
     {
-        if let Some(cpu) = leading(&boot[at + 10..]) {
-            log.offline.remove(&cpu);
-        }
+        log.offline.remove(&cpu);
     }
 }
 

@@ -190,9 +190,10 @@ pub fn other_flags(text: &str) -> Vec<Said> {
         && let (Some(io), Some(ex)) = (after("IO:"), after("EX:"))
     {
         // External interrupts are how CPUs of an s390 signal each other.
-        match (io.as_bytes().first(), ex.as_bytes().first()) {
-            (Some(b'0' | b'1'), Some(ex @ (b'0' | b'1'))) => said.push(Said::Irqs(*ex == b'1')),
-            _ => {}
+        if let (Some(b'0' | b'1'), Some(ex @ (b'0' | b'1'))) =
+            (io.as_bytes().first(), ex.as_bytes().first())
+        {
+            said.push(Said::Irqs(*ex == b'1'));
         }
     }
     if let Some(status) = text.strip_prefix("status:").and_then(|t| hex(t.trim(), 16)) {

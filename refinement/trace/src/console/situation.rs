@@ -571,7 +571,7 @@ fn irqs(
 
 /// Addresses of the kernel's half.
 fn kernel_address(value: u64) -> bool {
-    value >= 0xff00_0000_0000_0000 && value < 0xffff_ffff_ffff_0000
+    (0xff00_0000_0000_0000..0xffff_ffff_ffff_0000).contains(&value)
 }
 
 fn lock_name(segment: &Segment, dump: &Dump, log: &Log) -> LockName {

@@ -321,14 +321,14 @@ impl Compiler<'_> {
             for i in 0..len {
                 self.machine_cell(&format!("owner_{}", element(i)), numbers, 0, part);
             }
-            let queue = (depth > 0).then(|| CellId(self.system.cells.len() as u32));
+            let queue = (depth > 0).then_some(CellId(self.system.cells.len() as u32));
             for i in 0..len {
                 for at in 0..depth {
                     self.machine_cell(&format!("queue_{}_{at}", element(i)), numbers, 0, part);
                 }
             }
             let readers =
-                (shared && !takers.is_empty()).then(|| CellId(self.system.cells.len() as u32));
+                (shared && !takers.is_empty()).then_some(CellId(self.system.cells.len() as u32));
             if shared {
                 for i in 0..len {
                     for at in 0..takers.len() {
@@ -358,7 +358,7 @@ impl Compiler<'_> {
                 let Op::CrossCall { handler, csd, .. } = &line.op else {
                     continue;
                 };
-                for target in 0..self.p.cpus {
+                for (target, queued) in targets.iter_mut().enumerate() {
                     let busy = self.busy(context, csd, target, line.span)?;
                     let call = Call {
                         handler: *handler,
@@ -369,8 +369,8 @@ impl Compiler<'_> {
                         calls.push(call);
                         calls.len() - 1
                     });
-                    if !targets[target].contains(&number) {
-                        targets[target].push(number);
+                    if !queued.contains(&number) {
+                        queued.push(number);
                     }
                 }
             }

@@ -370,7 +370,7 @@ impl<'a> Machine<'a> {
             (true, true) => self.switchable(wa, sa) || self.switchable(wb, sb),
             (true, false) => self.switchable(wa, sa) || !closed(sa, kb),
             (false, true) => self.switchable(wb, sb) || !closed(sb, ka),
-            (false, false) => !(is_hard(ka) && is_hard(kb) && !sa.irqs && !sb.irqs),
+            (false, false) => !is_hard(ka) || !is_hard(kb) || sa.irqs || sb.irqs,
         }
     }
 }

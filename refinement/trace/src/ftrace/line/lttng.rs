@@ -52,7 +52,7 @@ fn time(text: &[u8]) -> Option<Time> {
     let seconds = whole
         .split(|b| *b == b':')
         .try_fold(0_u64, |seconds, part| {
-            Some(seconds.checked_mul(60)?.checked_add(decimal(part)?)?)
+            seconds.checked_mul(60)?.checked_add(decimal(part)?)
         })?;
     let digits = &fraction[1..];
     let micros = decimal(digits.get(..digits.len().min(6))?)?;
