@@ -1,7 +1,7 @@
 //! One way to stop, for every command: INT, TERM and HUP raise a flag.
 //!
 //! Whoever works for longer than a moment looks at the flag and ends with what is finished; a recording ends with a whole
-//! line, children are ended ([`leash`](crate::leash)), and the command exits with 3. The search takes the flag as
+//! line, children are ended ([`crate::leash`]), and the command exits with 3. The search takes the flag as
 //! `Options::cancel`, `stress` as its second argument.
 
 use crate::leash;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `lock_wait`, then `lock_acquired` | a place in [`Waiting`]; the protocol takes the lock in one step when it is granted |
 //! | `request_published`, `acks_set`, `ipi_sent` | [`Sending`]: the protocol does all of it when the mask is read |
-//! | `request_read`, `return_to_user`, `entry_read` under a lock, `mask_set` of a bit that is set | [`Said`]: the protocol has no step for them |
+//! | `request_read`, `return_to_user`, `entry_read` under a lock, `mask_set` of a bit that is set | `Said`: the protocol has no step for them |
 //! | `handle_mm_fault`, `user_access` | [`Outside`]: not the protocol's |
 //! | `pgd_alloc` of a slot that was used | the slot is supplied again ([`Mm::supplied`]) |
 //! | `switch_mm` to the mm the CPU is on already | the protocol's `next == prev` branch, which it starts for lazy CPUs only |
