@@ -2,17 +2,17 @@
 //!
 //! | shape | a line of it | module |
 //! |---|---|---|
-//! | `trace`, `trace_pipe`, `trace-cmd report` | `%16s-PID [CPU] FLAGS TIME: EVENT: ARGS`, time in seconds, or a number with `trace_clock=counter`; flags and tgid may be missing or there | [`columns`] |
-//! | a dump on the console, `latency-format`, `trace-cmd report -l` | `%8s-PID CPUFLAGS TIMEus : EVENT: ARGS` | [`columns`] |
-//! | `perf script` | `COMM PID [CPU] TIME: SYSTEM:EVENT: ARGS` | [`perf`] |
+//! | `trace`, `trace_pipe`, `trace-cmd report` | `%16s-PID [CPU] FLAGS TIME: EVENT: ARGS`, time in seconds, or a number with `trace_clock=counter`; flags and tgid may be missing or there | `columns` |
+//! | a dump on the console, `latency-format`, `trace-cmd report -l` | `%8s-PID CPUFLAGS TIMEus : EVENT: ARGS` | `columns` |
+//! | `perf script` | `COMM PID [CPU] TIME: SYSTEM:EVENT: ARGS` | `perf` |
 //! | `function_graph` | `CPU) DURATION | /* EVENT: ARGS */` | [`graph`] |
-//! | `babeltrace` | `[TIME] (+DELTA) HOST EVENT: { cpu_id = CPU }, { ARGS }` | [`lttng`] |
-//! | marker | `CPU:n [LOST k EVENTS]`, `CPU:n [k EVENTS DROPPED]` | [`note`] |
-//! | comment | `# ...`; the header says what the flags mean, how many entries there are, and which tracer it is | [`legend`] |
-//! | frame | ` => function`, `=> function (address)`, and perf's `address function (module)` | [`note`] |
+//! | `babeltrace` | `[TIME] (+DELTA) HOST EVENT: { cpu_id = CPU }, { ARGS }` | `lttng` |
+//! | marker | `CPU:n [LOST k EVENTS]`, `CPU:n [k EVENTS DROPPED]` | `note` |
+//! | comment | `# ...`; the header says what the flags mean, how many entries there are, and which tracer it is | `legend` |
+//! | frame | ` => function`, `=> function (address)`, and perf's `address function (module)` | `note` |
 //! | text | anything else: the console around a dump | |
 //!
-//! What loggers put before a line is taken off ([`prefix`]); [`Parser`] tries the shapes, the last one first.
+//! What loggers put before a line is taken off (`prefix`); [`Parser`] tries the shapes, the last one first.
 
 mod columns;
 mod cursor;
