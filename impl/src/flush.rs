@@ -1,6 +1,6 @@
 //! When the flush that a changed entry calls for happens: before the unlock or after it, counted or not.
 //!
-//! A change gives back what it leaves [`Owed`], and only [`Owed::settle`], with the whole CPU, takes that away: it
+//! A change gives back what it leaves `Owed`, and only `Owed::settle`, with the whole CPU, takes that away: it
 //! flushes, and drops the count that the change has raised. Neither can be had without the other.
 
 pub(crate) mod under_lock;
@@ -59,7 +59,7 @@ impl Moment for AfterUnlock {
     }
 }
 
-/// The count of flushes owed to an mm, or its absence. Its methods need the [`Door`], so only this crate calls them.
+/// The count of flushes owed to an mm, or its absence. Its methods need the `Door`, so only this crate calls them.
 pub trait Counter: Sealed + 'static {
     /// What raising leaves behind, and dropping takes away.
     type Raised;

@@ -146,7 +146,7 @@ impl<W: Write> TraceWriter<W> {
         self.waiting.push(BySeq(record));
     }
 
-    /// Writes what is complete; up to [`AT_A_TIME`] bytes wait for more.
+    /// Writes what is complete; up to `AT_A_TIME` bytes wait for more.
     pub fn write(&mut self) -> io::Result<()> {
         while self.waiting.peek().is_some_and(|r| r.0.seq == self.next) {
             let Some(BySeq(record)) = self.waiting.pop() else {

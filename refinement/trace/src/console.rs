@@ -3,7 +3,7 @@
 //! | layer | module |
 //! |---|---|
 //! | bytes to lines: compression, mails, prefixes | [`crate::input`], [`prefix`] |
-//! | lines to dumps of CPUs and tasks | [`collect`], `header`, `events`, `debugger`, [`lockdep`], [`frame`], [`registers`] |
+//! | lines to dumps of CPUs and tasks | `collect`, `header`, `events`, `debugger`, [`lockdep`], [`frame`], [`registers`] |
 //! | dumps to situations, each fact with its line | [`segment`], [`situation`], [`target`]; [`table`] knows the functions |
 //! | situations to a wait-for graph | [`graph`] |
 //! | the conclusion, the shape it has, and its text | [`conclude`], [`shape`], [`text`], [`scenario`] |

@@ -1,6 +1,6 @@
 //! Steps compiled to operations on words: what the engine runs.
 //!
-//! The same meaning as [`Machine`](crate::machine::Machine), which evaluates expressions cell by cell. Here a comparison of a
+//! The same meaning as [`Machine`], which evaluates expressions cell by cell. Here a comparison of a
 //! cell with a constant is a mask and a compare, assignments of constants to one word are one masked store, and the place of
 //! the step's own context is known while it is compiled. Tests hold the two to the same successors.
 
