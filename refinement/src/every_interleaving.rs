@@ -57,19 +57,13 @@ impl Cell {
         let config = Config::new(design, environment, workload, VariantSet::NONE);
         let config = config.expect("a configuration");
         let mut r = Refinement::new(config, Arc::new(KernelCode::<D>::new()));
-        let outcome = loop {
-            // Mutated code may run away: far more than the largest cell has is as bad as a misfit.
-            let options = Options {
-                max_states: Some(200_000),
-                ..Options::default()
-            };
-            let outcome = search(&r, |r: &Refinement, s: &Joint| r.facts(s), &options);
-            let parted = r.code.code.parted();
-            if parted.is_empty() {
-                break outcome;
-            }
-            r.start_again();
+        // Mutated code may run away: far more than the largest cell has is as bad as a misfit.
+        let options = Options {
+            max_states: Some(200_000),
+            ..Options::default()
         };
+        let facts = |r: &Refinement, s: &Joint| r.facts(s);
+        let (outcome, _) = r.settled(|r| search(r, facts, &options));
         let at = format!("{name} in {}: {}", self.env, self.workload);
         for bit in [MISFIT_BIT, STUCK_DIFFERS_BIT] {
             assert!(outcome.hit(bit).is_none(), "{at}: bit {bit}");

@@ -10,7 +10,9 @@ use shootdown_impl::operation::{Code, Operation};
 use shootdown_refinement::map;
 use shootdown_refinement::relation::bounded::{Bounded, Within};
 use shootdown_refinement::relation::coverage::{self, Irqs};
-use shootdown_refinement::relation::joint::{MISFIT_BIT, Refinement};
+use shootdown_refinement::relation::joint::{
+    MISFIT_BIT, NOTICED_BIT, Refinement, STUCK_DIFFERS_BIT,
+};
 use shootdown_refinement::relation::outcome::{RefineResult, refine};
 use shootdown_refinement::relation::random;
 use shootdown_spec::check::check;
@@ -229,7 +231,7 @@ fn steps_that_were_never_taken_are_holes_in_the_interrupt_state_they_were_missed
 
 #[test]
 fn few_preemptions_and_random_runs_find_what_all_runs_contain() {
-    let refinement = refinement(config("v2.6.37", "nosplit", "aging"));
+    let mut refinement = refinement(config("v2.6.37", "nosplit", "aging"));
     let deadlock = 1
         << PROPERTIES
             .iter()
@@ -248,16 +250,44 @@ fn few_preemptions_and_random_runs_find_what_all_runs_contain() {
     );
     assert!(outcome.complete && outcome.hit(0).is_some());
 
-    let found = random::explore(&refinement, 1, 10_000, deadlock, &Options::default());
+    let found = random::explore(&mut refinement, 1, 10_000, deadlock, &Options::default());
     let (run, _) = found.failing.expect("one run in a few hundred hangs");
     // Made small: a shortest one has 10 steps and 1 switch.
     assert!(run.actions.len() <= 12, "{run:?}");
-    let again = random::explore(&refinement, 1, 10_000, deadlock, &Options::default());
+    let again = random::explore(&mut refinement, 1, 10_000, deadlock, &Options::default());
     assert_eq!(
         (again.runs, again.steps),
         (found.runs, found.steps),
         "the seed decides"
     );
+}
+
+/// 3 CPUs, 2 mms, 2 operations each: far too many states to explore, and histories of the code part early.
+fn large() -> Config {
+    let environment = Environment {
+        cpus: 3,
+        mms: 2,
+        ops_per_cpu: 2,
+        ..Environment::named("split+thp").expect("a named environment")
+    };
+    let workload = Workload::parse("everything", &environment).expect("a workload");
+    let design = Design::named("tracked").expect("a named design");
+    Config::new(design, environment, workload, VariantSet::NONE).expect("a configuration")
+}
+
+const OF_THE_CODE: u64 = 1 << MISFIT_BIT | 1 << STUCK_DIFFERS_BIT | 1 << NOTICED_BIT;
+
+#[test]
+fn random_runs_never_blame_the_code_for_histories_that_were_taken_for_one() {
+    let mut merged = refinement(large());
+    let found = random::explore(&mut merged, 1, 200, OF_THE_CODE, &Options::default());
+    assert_eq!(found.failing, None);
+    assert!(found.repeated > 0, "nothing parted: this shows nothing");
+    // The very runs of code whose points are never taken for one.
+    let mut apart = refinement(large());
+    apart.code.code.keep_apart();
+    let straight = random::explore(&mut apart, 1, 200, OF_THE_CODE, &Options::default());
+    assert_eq!((found.runs, found.steps), (straight.runs, straight.steps));
 }
 
 /// Code that looks at something else than its answers.

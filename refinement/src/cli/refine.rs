@@ -13,13 +13,14 @@ use super::json::CheckJson;
 use super::output::{self, ProgressLine};
 use super::subject::Subject;
 use serde::Serialize;
+use shootdown_refinement::code::automaton::Nondeterminism;
 use shootdown_refinement::map;
 use shootdown_refinement::relation::bounded::{Bounded, Within};
 use shootdown_refinement::relation::coverage::{self, Irqs, Missing, Place};
 use shootdown_refinement::relation::joint::{
     MISFIT_BIT, NOTICED_BIT, Refinement, STUCK_DIFFERS_BIT,
 };
-use shootdown_refinement::relation::outcome::{RefineResult, RelationResult, refine};
+use shootdown_refinement::relation::outcome::{RefineResult, RelationResult, refine, until_parted};
 use shootdown_refinement::relation::random;
 use shootdown_spec::config::Config;
 use shootdown_spec::program::ProgramId;
@@ -132,27 +133,27 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     refinement.code.reduce = !args.every_operation;
     let mut options = args.bounds.options(output::cancel_on_signals()?)?;
     if let Some(seed) = args.random {
-        let result = random::explore(&refinement, seed, args.runs, bad_facts(), &options);
+        let result = random::explore(&mut refinement, seed, args.runs, bad_facts(), &options);
         return told_random(args, seed, &refinement, &result);
     }
     args.ci.try_out()?;
     let progress = ProgressLine::new("exploring the code");
     options.progress = Some(progress.callback());
     if let Some(most) = args.preemptions {
-        let bounded = Bounded {
-            refinement: &refinement,
-            most,
-        };
-        let observe = |b: &Bounded<'_>, at: &Within| b.refinement.facts(&at.joint);
-        let outcome = search(&bounded, observe, &options);
-        progress.finish();
-        let hit = (0..64)
-            .filter(|bit| bad_facts() >> bit & 1 == 1)
-            .find_map(|bit| Some((bit, outcome.hit(bit)?)));
-        let failing = hit.map(|(bit, hit)| {
-            let run = Trace::from_trail(&bounded, refinement.config(), &hit.trail);
-            (run.expect("the search walked this trail"), 1 << bit)
+        let ((outcome, failing), _) = refinement.settled(|refinement| {
+            let bounded = Bounded { refinement, most };
+            let observe = |b: &Bounded<'_>, at: &Within| b.refinement.facts(&at.joint);
+            let outcome = search(&bounded, observe, &until_parted(refinement, &options));
+            let hit = (0..64)
+                .filter(|bit| bad_facts() >> bit & 1 == 1)
+                .find_map(|bit| Some((bit, outcome.hit(bit)?)));
+            let failing = hit.map(|(bit, hit)| {
+                let run = Trace::from_trail(&bounded, refinement.config(), &hit.trail);
+                (run.expect("the search walked this trail"), 1 << bit)
+            });
+            (outcome, failing)
         });
+        progress.finish();
         let size = format!(
             "{}: {} states, {} transitions, at most {}",
             if outcome.complete {
@@ -295,12 +296,7 @@ fn text(args: &Args, refinement: &Refinement, result: &RefineResult) -> Result<S
     text += &output::wrap(&size, output::width(), 2);
     text += "\n\nthe code beside the protocol\n";
     if let Some(n) = &result.nondeterminism {
-        let _ = writeln!(
-            text,
-            "  VOID: the code is no function of its answers. In {:?} on {}, after {} operations, it announced {}, \
-             before {}",
-            n.piece, n.cpu, n.after, n.announced, n.before
-        );
+        text += &void(n);
     }
     for relation in &result.relation {
         text += &relation_line(relation);
@@ -338,6 +334,14 @@ fn text(args: &Args, refinement: &Refinement, result: &RefineResult) -> Result<S
         );
     }
     Ok(text)
+}
+
+fn void(n: &Nondeterminism) -> String {
+    format!(
+        "  VOID: the code is no function of its answers. In {:?} on {}, after {} operations, it announced {}, \
+         before {}\n",
+        n.piece, n.cpu, n.after, n.announced, n.before
+    )
 }
 
 fn relation_line(relation: &RelationResult) -> String {
@@ -449,6 +453,8 @@ fn told_run(
     incomplete: bool,
 ) -> Result<ExitCode, CliError> {
     let mut text = format!("{}{size}\n", check::header(refinement.config()));
+    let nondeterminism = refinement.code.code.nondeterminism();
+    text += &nondeterminism.as_ref().map_or(String::new(), void);
     if let Some((run, facts)) = failing {
         let property = PROPERTIES
             .iter()
@@ -464,13 +470,15 @@ fn told_run(
             Some((_, p)) => run_text(args, refinement, run, Some(p.name)),
             None => failure(refinement, run),
         };
-    } else {
+    } else if nondeterminism.is_none() {
         text += "nothing is violated\n";
     }
     output::print(text)?;
-    Ok(match (failing, incomplete) {
-        (Some(_), _) => ExitCode::NotAsExpected,
-        (None, true) => ExitCode::Incomplete,
-        (None, false) => ExitCode::AsPromised,
-    })
+    Ok(
+        match (failing.is_some() || nondeterminism.is_some(), incomplete) {
+            (true, _) => ExitCode::NotAsExpected,
+            (false, true) => ExitCode::Incomplete,
+            (false, false) => ExitCode::AsPromised,
+        },
+    )
 }

@@ -224,19 +224,13 @@ struct Explored {
 
 fn explore(config: &Config, code: Arc<dyn Runnable>, options: &Options) -> Explored {
     let mut refinement = Refinement::new(config.clone(), code);
-    loop {
-        let outcome = search(&refinement, |r: &Refinement, s: &Joint| r.facts(s), options);
-        if !refinement.code.code.parted().is_empty() {
-            // Points that were taken for one and are not: once more, with them kept apart.
-            refinement.start_again();
-            continue;
-        }
-        return Explored {
-            refinement,
-            states: outcome.unique,
-            stopped: outcome.stopped,
-            hits: outcome.hits,
-        };
+    let facts = |r: &Refinement, s: &Joint| r.facts(s);
+    let (outcome, _) = refinement.settled(|r| search(r, facts, options));
+    Explored {
+        refinement,
+        states: outcome.unique,
+        stopped: outcome.stopped,
+        hits: outcome.hits,
     }
 }
 

@@ -153,7 +153,24 @@ impl Refinement {
         }
     }
 
-    /// Forgets everything about the code but what has parted: see [`crate::code::automaton`].
+    /// What `work` makes of the code, and how often it had to be done again.
+    ///
+    /// Points of the code that look alike are taken for one until they are seen to part ([`crate::code::automaton`]).
+    /// What was worked out on the way is void then, and is worked out again with those points kept apart. Whoever runs
+    /// the code does it in here, or blames the code for what another history of it would have done.
+    pub fn settled<T>(&mut self, mut work: impl FnMut(&Self) -> T) -> (T, u32) {
+        let mut repeated = 0;
+        loop {
+            let done = work(self);
+            if self.code.code.parted().is_empty() {
+                return (done, repeated);
+            }
+            self.start_again();
+            repeated += 1;
+        }
+    }
+
+    /// Forgets everything about the code but what has parted.
     pub fn start_again(&mut self) {
         self.code.code = self.code.code.again();
         self.coverage = Coverage::new(self.config());

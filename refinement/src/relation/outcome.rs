@@ -90,19 +90,10 @@ pub fn refine(refinement: &mut Refinement, options: &Options) -> RefineResult {
         ..options.clone()
     };
     let began = Instant::now();
-    let mut repeated = 0;
-    let outcome = loop {
-        let outcome = search(
-            &*refinement,
-            |r: &Refinement, s: &Joint| r.facts(s),
-            &until_parted(refinement, &options),
-        );
-        if refinement.code.code.parted().is_empty() {
-            break outcome;
-        }
-        repeated += 1;
-        refinement.start_again();
-    };
+    let (outcome, repeated) = refinement.settled(|r| {
+        let facts = |r: &Refinement, s: &Joint| r.facts(s);
+        search(r, facts, &until_parted(r, &options))
+    });
     let mut check = judge(&*refinement, &refinement.spec.config, &outcome);
     check.elapsed = began.elapsed();
     let relation = RELATION
@@ -135,7 +126,7 @@ pub fn refine(refinement: &mut Refinement, options: &Options) -> RefineResult {
 ///
 /// It is looked at between two levels, where nothing depends on how fast the threads are: which histories are kept
 /// apart in the end, and with it how many states there are, must not.
-fn until_parted(refinement: &Refinement, options: &Options) -> Options {
+pub fn until_parted(refinement: &Refinement, options: &Options) -> Options {
     let parted = refinement.code.code.has_parted();
     let stop = Arc::new(AtomicBool::new(false));
     let (outer, progress) = (options.cancel.clone(), options.progress.clone());

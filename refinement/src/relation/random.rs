@@ -27,9 +27,12 @@ pub struct RandomResult {
     pub failing: Option<(Trace, u64)>,
     /// It was stopped before all runs were made.
     pub cut_off: bool,
+    /// How often a run was made again, because histories of the code that looked alike parted in it.
+    pub repeated: u32,
 }
 
 /// Numbers that look random: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), eight lines and the same everywhere.
+#[derive(Clone, Copy)]
 struct SplitMix(u64);
 
 impl SplitMix {
@@ -45,42 +48,62 @@ impl SplitMix {
 /// Makes `runs` random runs and stops at the first state with one of the facts in `wanted`
 /// ([`Refinement::facts`]).
 pub fn explore(
-    refinement: &Refinement,
+    refinement: &mut Refinement,
     seed: u64,
     runs: u64,
     wanted: u64,
     options: &Options,
 ) -> RandomResult {
     let (began, mut random, mut result) = (Instant::now(), SplitMix(seed), RandomResult::default());
-    let mut actions = Vec::new();
     while result.runs < runs {
         let late = options.timeout.is_some_and(|most| began.elapsed() >= most);
         if options.cancel.load(Relaxed) || late {
             result.cut_off = true;
             break;
         }
+        // The runs before this one stand: every history of a point was followed to where they went.
+        let (made, repeated) = refinement.settled(|r| one(r, random, wanted));
         result.runs += 1;
-        let starts = refinement.config().starts();
-        let start = starts[random.below(starts.len())];
-        let (mut at, mut run) = (refinement.initial(&start), Vec::new());
-        loop {
-            let facts = refinement.facts(&at) & wanted;
-            if facts != 0 {
-                let small = minimised(refinement, &start, run, facts);
-                result.failing = Some((small, facts));
-                return result;
-            }
-            actions.clear();
-            refinement.actions(&at, &mut actions);
-            let Some(&action) = actions.get(random.below(actions.len())) else {
-                break;
-            };
-            at = refinement.step(&at, &action).0;
-            run.push(action);
-            result.steps += 1;
+        result.repeated += repeated;
+        result.steps += made.steps;
+        if made.failing.is_some() {
+            result.failing = made.failing;
+            break;
         }
+        random = made.random;
     }
     result
+}
+
+/// A random run.
+struct Made {
+    steps: u64,
+    failing: Option<(Trace, u64)>,
+    random: SplitMix,
+}
+
+fn one(refinement: &Refinement, mut random: SplitMix, wanted: u64) -> Made {
+    let starts = refinement.config().starts();
+    let start = starts[random.below(starts.len())];
+    let (mut at, mut run, mut actions) = (refinement.initial(&start), Vec::new(), Vec::new());
+    let failing = loop {
+        let facts = refinement.facts(&at) & wanted;
+        if facts != 0 {
+            break Some(facts);
+        }
+        actions.clear();
+        refinement.actions(&at, &mut actions);
+        let Some(&action) = actions.get(random.below(actions.len())) else {
+            break None;
+        };
+        at = refinement.step(&at, &action).0;
+        run.push(action);
+    };
+    Made {
+        steps: run.len() as u64,
+        failing: failing.map(|facts| (minimised(refinement, &start, run, facts), facts)),
+        random,
+    }
 }
 
 /// Does the sequence of actions run, and end in a state with these facts? How much of it is needed for that.

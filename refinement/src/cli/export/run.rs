@@ -198,17 +198,21 @@ fn word(verdict: Verdict) -> String {
 /// A run of the code in the protocol's steps, or the first step that it does not have.
 fn told(schedule: &Schedule) -> Result<Result<Trace, usize>, CliError> {
     use stateright::Model as _;
-    let refinement = refine::refinement(schedule.config.clone())?;
-    let mut at = refinement.initial(&schedule.trace.start);
-    for (i, action) in schedule.trace.actions.iter().enumerate() {
-        let Some(next) = refinement.next_state(&at, *action) else {
-            return Ok(Err(i + 1));
-        };
-        at = next;
-    }
-    let told = refinement.told(&schedule.trace);
-    Ok(match told.fits == schedule.trace.actions.len() {
-        true => Ok(told.trace),
-        false => Err(told.fits + 1),
-    })
+    let mut refinement = refine::refinement(schedule.config.clone())?;
+    let run = &schedule.trace;
+    let (told, _) = refinement.settled(|refinement| {
+        let mut at = refinement.initial(&run.start);
+        for (i, action) in run.actions.iter().enumerate() {
+            let Some(next) = refinement.next_state(&at, *action) else {
+                return Err(i + 1);
+            };
+            at = next;
+        }
+        let told = refinement.told(run);
+        match told.fits == run.actions.len() {
+            true => Ok(told.trace),
+            false => Err(told.fits + 1),
+        }
+    });
+    Ok(told)
 }

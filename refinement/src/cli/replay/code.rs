@@ -7,7 +7,7 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::{check, output, refine};
 use serde::Serialize;
 use shootdown_refinement::relation::failure::operation;
-use shootdown_refinement::relation::joint::Misfit;
+use shootdown_refinement::relation::joint::Refinement;
 use shootdown_spec::property::PROPERTIES;
 use shootdown_spec::report::{self, TextOptions};
 use shootdown_spec::schedule::Schedule;
@@ -46,44 +46,22 @@ pub fn run(args: &Args, source_name: &str, text: &str) -> Result<ExitCode, CliEr
         error,
     };
     let schedule = Schedule::parse(text.trim()).map_err(named)?;
-    let refinement = refine::refinement(args.config(&schedule)?)?;
-    let mut at = refinement.initial(&schedule.trace.start);
-    let mut run = Trace {
-        start: schedule.trace.start,
-        actions: Vec::new(),
-        loops_to: None,
-    };
-    let (mut steps, mut misfit, mut refused) = (Vec::new(), None::<Misfit>, None);
-    let mut seen = refinement.facts(&at);
-    for (i, action) in schedule.trace.actions.iter().enumerate() {
-        let step = refinement.describe(&at, action);
-        if refinement.next_state(&at, *action).is_none() {
-            refused = Some(i + 1);
-            break;
-        }
-        let (next, why) = refinement.step(&at, action);
-        run.actions.push(*action);
-        steps.push(CodeStepJson {
-            cpu: action.cpu().0,
-            action: action.to_string(),
-            operation: step.op.map(operation),
-            program: step.line.map(|l| l.0),
-            step: step.line.map(|l| l.2),
-        });
-        seen |= refinement.facts(&next);
-        at = next;
-        misfit = why;
-        if misfit.is_some() || at.code.noticed.is_some() {
-            break;
-        }
-    }
+    let mut refinement = refine::refinement(args.config(&schedule)?)?;
+    let (played, _) = refinement.settled(|refinement| play(refinement, &schedule.trace));
+    let Played {
+        run,
+        steps,
+        misfit,
+        refused,
+        seen,
+    } = played;
     let violated: Vec<&'static str> = PROPERTIES
         .iter()
         .enumerate()
         .filter(|(i, _)| seen >> i & 1 == 1)
         .map(|(_, p)| p.name)
         .collect();
-    let fits = misfit.is_none() && at.code.noticed.is_none();
+    let fits = !misfit;
     let clean = violated.is_empty() && fits && refused.is_none();
     let config = refinement.config();
     match args.format {
@@ -134,4 +112,54 @@ pub fn run(args: &Args, source_name: &str, text: &str) -> Result<ExitCode, CliEr
     } else {
         ExitCode::NotAsExpected
     })
+}
+
+/// As much of a schedule as can happen.
+struct Played {
+    run: Trace,
+    steps: Vec<CodeStepJson>,
+    /// The last step does not fit the protocol, or the machine noticed something in it.
+    misfit: bool,
+    /// The step that cannot happen.
+    refused: Option<usize>,
+    /// The facts of all states on the way.
+    seen: u64,
+}
+
+fn play(refinement: &Refinement, wanted: &Trace) -> Played {
+    let mut at = refinement.initial(&wanted.start);
+    let mut played = Played {
+        run: Trace {
+            start: wanted.start,
+            actions: Vec::new(),
+            loops_to: None,
+        },
+        steps: Vec::new(),
+        misfit: false,
+        refused: None,
+        seen: refinement.facts(&at),
+    };
+    for (i, action) in wanted.actions.iter().enumerate() {
+        let step = refinement.describe(&at, action);
+        if refinement.next_state(&at, *action).is_none() {
+            played.refused = Some(i + 1);
+            break;
+        }
+        let (next, why) = refinement.step(&at, action);
+        played.run.actions.push(*action);
+        played.steps.push(CodeStepJson {
+            cpu: action.cpu().0,
+            action: action.to_string(),
+            operation: step.op.map(operation),
+            program: step.line.map(|l| l.0),
+            step: step.line.map(|l| l.2),
+        });
+        played.seen |= refinement.facts(&next);
+        at = next;
+        played.misfit = why.is_some() || at.code.noticed.is_some();
+        if played.misfit {
+            break;
+        }
+    }
+    played
 }

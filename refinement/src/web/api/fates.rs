@@ -81,14 +81,9 @@ fn graph(subject: SubjectName, config: Config, beside: &Beside) -> Outcome {
         SubjectName::Impl => {
             let code = Arc::new(map::config::axes(&config.design));
             let mut refinement = Refinement::new(config, code);
-            loop {
-                let facts = |r: &Refinement, s: &Joint| r.facts(s);
-                let outcome = search(&refinement, facts, &options);
-                if refinement.code.code.parted().is_empty() {
-                    return outcome;
-                }
-                refinement.start_again();
-            }
+            let facts = |r: &Refinement, s: &Joint| r.facts(s);
+            let explored = refinement.settled(|r| search(r, facts, &options));
+            explored.0
         }
     }
 }
