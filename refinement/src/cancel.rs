@@ -36,6 +36,23 @@ pub fn on_signals() -> io::Result<Cancel> {
     Ok(cancel)
 }
 
+/// Raises the same flag when so much time has passed.
+///
+/// # Errors
+/// If the system does not let signals be caught, or has no thread to wait.
+pub fn after(time: Duration) -> io::Result<Cancel> {
+    let cancel = on_signals()?;
+    let raised = cancel.clone();
+    let wait = move || {
+        thread::sleep(time);
+        raised.store(true, Ordering::Relaxed);
+    };
+    thread::Builder::new()
+        .name("time limit".into())
+        .spawn(wait)?;
+    Ok(cancel)
+}
+
 #[cfg(unix)]
 fn catch(cancel: Cancel) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};

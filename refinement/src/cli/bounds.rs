@@ -51,14 +51,7 @@ impl Bounds {
         ))
         .transpose()?;
         options.max_memory = size("--max-memory", &self.max_memory)?.or_else(memory::share);
-        let times = [("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
-        options.timeout = number(
-            "--timeout",
-            &self.timeout,
-            &times,
-            "a time such as 90s or 5m",
-        )?
-        .map(Duration::from_secs_f64);
+        options.timeout = time("--timeout", &self.timeout)?;
         Ok(options)
     }
 }
@@ -85,6 +78,13 @@ pub fn size(flag: &'static str, text: &Option<String>) -> Result<Option<u64>, Cl
     // 1.5GiB is as good as 1536MiB.
     let bytes = bytes.map(|n| if n >= 1.0 { n.floor() } else { n });
     bytes.map(whole(flag, text, wanted)).transpose()
+}
+
+/// Reads a time with one of the suffixes s, m, h.
+pub fn time(flag: &'static str, text: &Option<String>) -> Result<Option<Duration>, CliError> {
+    let times = [("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
+    let seconds = number(flag, text, &times, "a time such as 90s or 5m")?;
+    Ok(seconds.map(Duration::from_secs_f64))
 }
 
 /// A number of things: there is no half a state, and nothing stops at none.

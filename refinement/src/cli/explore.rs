@@ -113,13 +113,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
 
 /// Raises the flag of the signals after a time, if one is given.
 fn stop_after(seconds: Option<u64>) -> Result<(), CliError> {
-    let Some(seconds) = seconds else {
-        return Ok(());
-    };
-    let stop = output::cancel_on_signals()?;
-    std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_secs(seconds));
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    });
-    Ok(())
+    seconds.map_or(Ok(()), |seconds| {
+        output::cancel_after(std::time::Duration::from_secs(seconds))
+    })
 }

@@ -43,6 +43,11 @@ pub fn cancel_on_signals() -> Result<Cancel, CliError> {
     cancel::on_signals().map_err(CliError::Signal)
 }
 
+/// The same flag, raised when a time is over: see [`cancel::after`].
+pub fn cancel_after(time: Duration) -> Result<(), CliError> {
+    cancel::after(time).map(drop).map_err(CliError::Signal)
+}
+
 /// Tries whether a file can be written, before the work: see [`file::try_out`].
 pub fn try_out(path: &Path) -> Result<(), CliError> {
     file::try_out(path).map_err(|error| failed(path, error))

@@ -12,6 +12,7 @@ mod faults;
 mod table;
 
 use super::Format;
+use super::bounds::time;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output::{self, ProgressLine};
@@ -57,6 +58,9 @@ pub struct Args {
     /// Cells at a time; each takes up to 2.5 GiB [default: all cores]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
+    /// Stop after this time (suffixes s, m, h): what was not compared by then is incomplete
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    timeout: Option<String>,
     /// Spoil the model in ways that must be noticed, and see that each is
     #[arg(long, conflicts_with_all = ["design", "max_states", "docs", "check_docs", "benchmark"])]
     faults: bool,
@@ -117,6 +121,9 @@ struct SecondOpinionJson<'a> {
 
 /// Asks for the second opinion; a difference is exit code 1, cells left out 3.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    if let Some(time) = time("--timeout", &args.timeout)? {
+        output::cancel_after(time)?;
+    }
     if !args.files.is_empty() {
         let asked = super::scenario::second_opinion::Asked::find(
             args.with == With::Tlc,

@@ -2,7 +2,7 @@
 //! whatever it started is gone.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -62,12 +62,16 @@ impl Place {
 
     /// Starts it, as a terminal would: in a process group of its own.
     fn start(&self, arguments: &str, stdin: Stdio) -> Running {
+        self.start_with(arguments.split_whitespace().map(str::to_string), stdin)
+    }
+
+    fn start_with(&self, arguments: impl Iterator<Item = String>, stdin: Stdio) -> Running {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shootdown"));
         for name in ["COLUMNS", "RUST_LOG", "NO_COLOR"] {
             command.env_remove(name);
         }
         command
-            .args(arguments.split_whitespace())
+            .args(arguments)
             .current_dir(self.folder.path())
             .env("PATH", self.path("bin"))
             .env("TMPDIR", self.path("tmp"))
@@ -198,6 +202,7 @@ fn commands() -> Vec<(String, &'static str)> {
         say("validate --ftrace -", "a signal ended the reading"),
         say("second-opinion --design v2.6.36", ""),
         say("second-opinion --faults", "INCOMPLETE"),
+        say("second-opinion --benchmark", "INCOMPLETE"),
     ]
 }
 
@@ -225,6 +230,68 @@ fn whatever_runs_long_ends_at_once_with_what_is_known() {
         assert!(took < AT_ONCE, "{told}");
         assert!(out.contains(says) || err.contains(says), "{told}");
         assert!(!err.contains("panicked"), "{told}");
+        assert_eq!(place.left_in_tmp(), 0, "{told}");
+        for pid in place.pids() {
+            wait_until("its children are gone", || !runs(pid));
+        }
+    });
+}
+
+/// The first cell is small, the second is not.
+const CELLS: &str = "refine --matrix --threads 1 -v --only v2.6.37_--env_nosplit_--w \
+                     --only tracked_--env_irq-free_--w";
+
+#[test]
+fn a_cell_that_was_cut_off_is_incomplete_and_the_cells_before_it_are_printed() {
+    in_parallel(&SIGNALS, |signal| {
+        let place = Place::new();
+        let mut running = place.start_with(
+            CELLS.split_whitespace().map(|a| a.replace('_', " ")),
+            Stdio::null(),
+        );
+        let mut stderr = BufReader::new(running.child.stderr.take().expect("it is a pipe"));
+        let mut line = String::new();
+        while !line.contains("compared") {
+            line.clear();
+            let read = stderr.read_line(&mut line).expect("it is text");
+            assert_ne!(read, 0, "{signal}: it ended by itself");
+        }
+        // Into the middle of the second.
+        thread::sleep(Duration::from_millis(150));
+        running.kill(signal);
+        // Nobody may wait for room in the pipe.
+        let rest = thread::spawn(move || stderr.read_to_end(&mut Vec::new()));
+        let Ended { status, out, .. } = running.ends();
+        rest.join().expect("it only reads").expect("it is a pipe");
+        assert_eq!(status.code(), Some(3), "{signal}: {out}");
+        let verdicts: Vec<&str> = out
+            .lines()
+            .filter_map(|l| l.trim().strip_prefix("refines: ")?.split(';').next())
+            .collect();
+        assert_eq!(
+            verdicts,
+            ["holds, agrees", "incomplete, incomplete"],
+            "{out}"
+        );
+        for wrong in ["DIFFERS", "UNEXPLAINED", "NO REFINEMENT"] {
+            assert!(!out.contains(wrong), "{signal}: {out}");
+        }
+    });
+}
+
+#[test]
+fn a_second_opinion_ends_when_its_time_is_over() {
+    in_parallel(&["", "--faults"], |more| {
+        let place = Place::new();
+        let flags = format!("second-opinion --timeout 2s --jobs 2 {more}");
+        let flags = match *more {
+            "" => flags + " --design v2.6.36",
+            _ => flags.replace("--jobs 2", ""),
+        };
+        let ended = place.start(&flags, Stdio::null()).ends();
+        let told = format!("{flags}: {}\n{}\n{}", ended.status, ended.out, ended.err);
+        assert_eq!(ended.status.code(), Some(3), "{told}");
+        assert!(ended.out.contains("INCOMPLETE"), "{told}");
         assert_eq!(place.left_in_tmp(), 0, "{told}");
         for pid in place.pids() {
             wait_until("its children are gone", || !runs(pid));

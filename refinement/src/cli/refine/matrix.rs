@@ -31,6 +31,8 @@ const PART: &str = "agreement";
 struct Row {
     cell: Cell,
     result: RefineResult,
+    /// The protocol was explored to its end as well, or did not have to be.
+    protocol_complete: bool,
     /// Properties whose verdict is another than the protocol's.
     differs: Vec<String>,
     missing: Vec<Missing>,
@@ -123,10 +125,12 @@ impl Row {
     fn explore(mut cell: Cell, options: &Options) -> Result<Row, CliError> {
         let config = cell.config()?;
         let mut differs = Vec::new();
+        let mut protocol_complete = true;
         if grid::cells().any(|beyond| beyond == cell) {
             let protocol = check(&Protocol::new(config.clone()), options);
             let (expected, states) = (cell.states, protocol.states.unique);
-            if states != expected && protocol.complete {
+            protocol_complete = protocol.complete;
+            if states != expected && protocol_complete {
                 differs.push(format!(
                     "the protocol has {states} states, expected {expected}"
                 ));
@@ -141,8 +145,10 @@ impl Row {
         let result = refine(&mut refinement, options);
         let properties = result.check.properties.iter();
         // Cut off, nothing is said of what was not violated so far.
-        let other = properties
-            .filter(|p| p.verdict != Verdict::Incomplete && p.verdict != cell.expected(p.name));
+        let unknown =
+            |v: Verdict| v == Verdict::Incomplete || v == Verdict::Vacuous && !protocol_complete;
+        let other =
+            properties.filter(|p| !unknown(p.verdict) && p.verdict != cell.expected(p.name));
         differs.extend(other.map(|p| {
             let expected = cell.expected(p.name);
             format!(
@@ -151,14 +157,16 @@ impl Row {
             )
         }));
         // Of a run that was cut off nothing is missing: it might have come.
-        let missing = match result.refines() {
-            Verdict::Incomplete => None,
-            _ => coverage::missing(&refinement, &options.cancel),
+        let missing = match result.check.complete {
+            false => None,
+            true => coverage::missing(&refinement, &options.cancel),
         }
         .unwrap_or_default();
+        tracing::info!(cell = cell.command(), refines = %result.refines(), "compared");
         Ok(Row {
             cell,
             result,
+            protocol_complete,
             differs,
             missing,
         })
@@ -171,10 +179,18 @@ impl Row {
 
     fn exit_code(&self) -> ExitCode {
         let unexplained = self.missing.iter().any(|m| m.reason.is_none());
-        match self.result.refines() {
+        match self.refines() {
             Verdict::Incomplete if self.differs.is_empty() => ExitCode::Incomplete,
             Verdict::Holds if self.differs.is_empty() && !unexplained => ExitCode::AsPromised,
             _ => ExitCode::NotAsExpected,
+        }
+    }
+
+    /// Whether the code refines the protocol, as far as both were explored.
+    fn refines(&self) -> Verdict {
+        match self.result.refines() {
+            Verdict::Holds if !self.protocol_complete => Verdict::Incomplete,
+            verdict => verdict,
         }
     }
 
@@ -184,7 +200,7 @@ impl Row {
         format!(
             "{}\n  refines: {}, {}; {} states, {} transitions, real code run {} times, {:.1} s\n",
             flags(&self.cell),
-            self.result.refines(),
+            self.refines(),
             self.agreement(),
             output::count(check.states.unique),
             output::count(check.states.generated),
@@ -194,7 +210,7 @@ impl Row {
     }
 
     fn agreement(&self) -> &'static str {
-        match (self.differs.is_empty(), self.result.refines()) {
+        match (self.differs.is_empty(), self.refines()) {
             (false, _) => "**DIFFERS**",
             (true, Verdict::Incomplete) => "incomplete",
             (true, _) => "agrees",
@@ -207,7 +223,7 @@ impl Row {
             "{} {} | {} | {} | {} |\n",
             expected(&self.cell),
             self.agreement(),
-            self.result.refines(),
+            self.refines(),
             output::count(self.cell.states),
             output::count(self.result.check.states.unique),
         )

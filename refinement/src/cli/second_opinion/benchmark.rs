@@ -100,7 +100,11 @@ pub(super) fn run(jar: Option<&Path>, max_states: Option<u64>) -> Result<ExitCod
         table.add_row(row(cell, (&all, &one), (&full, &reduced), by_tlc));
     }
     align_numbers(&mut table, 1);
-    output::print(format!("{table}\n\n{EXPLAINED}"))?;
+    let incomplete = match cancel.load(Ordering::Relaxed) {
+        true => "INCOMPLETE: cut off before the last cell\n",
+        false => "",
+    };
+    output::print(format!("{table}\n{incomplete}\n{EXPLAINED}"))?;
     Ok(match agree {
         true if cancel.load(Ordering::Relaxed) => ExitCode::Incomplete,
         true => ExitCode::AsPromised,
