@@ -144,7 +144,7 @@ pub extern "C" fn by_hand(m: &Bare, mm: u8) {
         m.ticket_wait(lock, ticket);
     }
     let tables = &m.kernel().tables[mm.index()];
-    let pmd = m.load_stable(&tables.pgd.entries[PTE_PMD_INDEX]);
+    let pmd = m.load_stable(&tables.pmd.entries[PTE_PMD_INDEX]);
     let table = m
         .kernel()
         .table_at(pmd & Entry::ADDRESS)

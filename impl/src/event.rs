@@ -425,6 +425,11 @@ events! {
     /// The fault handler took a free frame (not part of the specification's programs).
     FrameAlloc { /// Which.
         frame: FrameId } = 55,
+    /// The hardware had dropped a translation of its own accord, as the access that comes next found.
+    TlbEvicted { /// Of which mm.
+        mm: MmId,
+        /// From which entry.
+        slot: Slot } = 56,
 }
 
 /// Somebody who wants to know.

@@ -20,6 +20,7 @@ pub mod stress;
 pub mod trace;
 pub mod watchdog;
 
+pub use crate::live::violation::HostViolation;
 pub use cpu::HostCpu;
 pub use interrupt::{IrqMode, OnCpu};
-pub use shared::{Host, HostViolation, MmClaim};
+pub use shared::Host;

@@ -18,8 +18,10 @@ use crate::tlb::Slot;
 /// The pages of one mm's tables.
 #[repr(C)]
 pub struct Tables {
-    /// The pgd page (pud and pmd folded into it).
+    /// The pgd page: user half and kernel half.
     pub pgd: PageTable,
+    /// The pmd page. What lies between it and the pgd is the machine's: nobody changes it while the mm lives.
+    pub pmd: PageTable,
     /// The pte page under the first pmd.
     pub pte: PageTable,
     /// The pte page set aside for splitting the huge pmd (`pgtable_trans_huge_deposit`).
@@ -30,6 +32,7 @@ impl Tables {
     const fn new() -> Self {
         Self {
             pgd: PageTable::new(),
+            pmd: PageTable::new(),
             pte: PageTable::new(),
             deposited: PageTable::new(),
         }
@@ -41,6 +44,8 @@ impl Tables {
 pub struct Kernel {
     /// `swapper_pg_dir`, the pgd of `init_mm`; never on `pgd_list`.
     pub swapper_pg_dir: PageTable,
+    /// The kernel's own table for the vmalloc area: where [`KERNEL_ENTRY`](crate::page_table::KERNEL_ENTRY) leads.
+    pub vmalloc_table: PageTable,
     /// Tables by mm slot.
     pub tables: [Tables; NR_MMS],
     /// `pgd_lock` as a spinlock.
@@ -222,6 +227,7 @@ impl Kernel {
     pub const fn new() -> Self {
         Self {
             swapper_pg_dir: PageTable::new(),
+            vmalloc_table: PageTable::new(),
             tables: [const { Tables::new() }; NR_MMS],
             pgd_lock: SpinLock::new(),
             pgd_rwlock: RwLock::new(),
@@ -244,9 +250,9 @@ impl Kernel {
             Loc::PageIndex(mm) => &self.pgd_pages[mm.index()].index,
             Loc::Pinned(mm) => &self.pgd_pages[mm.index()].pinned,
             Loc::KernelEntry(mm) => &self.tables[mm.index()].pgd.entries[KERNEL_PGD_BOUNDARY],
-            Loc::PtePmd(mm) => &self.tables[mm.index()].pgd.entries[PTE_PMD_INDEX],
+            Loc::PtePmd(mm) => &self.tables[mm.index()].pmd.entries[PTE_PMD_INDEX],
             Loc::UserEntry(mm, Slot::Pte) => &self.tables[mm.index()].pte.entries[PTE_INDEX],
-            Loc::UserEntry(mm, Slot::Huge) => &self.tables[mm.index()].pgd.entries[HUGE_PMD_INDEX],
+            Loc::UserEntry(mm, Slot::Huge) => &self.tables[mm.index()].pmd.entries[HUGE_PMD_INDEX],
             Loc::DepositedPte(mm) => &self.tables[mm.index()].deposited.entries[PTE_INDEX],
             Loc::PageTableLock(mm) => self.mms[mm.index()].page_table_lock.word(),
             Loc::PteLock(mm) => self.mms[mm.index()].pte_lock.word(),
@@ -279,13 +285,14 @@ impl Kernel {
         let first = core::mem::offset_of!(Kernel, tables) as u64;
         let page = size_of::<PageTable>() as u64;
         let index = address.checked_sub(first)? / page;
-        let tables = self.tables.get(usize::try_from(index / 3).ok()?)?;
+        let tables = self.tables.get(usize::try_from(index / 4).ok()?)?;
         if !(address - first).is_multiple_of(page) {
             return None;
         }
-        Some(match index % 3 {
+        Some(match index % 4 {
             0 => &tables.pgd,
-            1 => &tables.pte,
+            1 => &tables.pmd,
+            2 => &tables.pte,
             _ => &tables.deposited,
         })
     }

@@ -56,6 +56,7 @@ pub mod id;
 pub mod ipi;
 pub mod irq;
 pub mod kernel;
+pub mod live;
 pub mod machine;
 pub mod mm;
 pub mod operation;

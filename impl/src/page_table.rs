@@ -1,8 +1,9 @@
 //! Page tables as the hardware reads them, and what their entries' bits mean.
 //!
-//! After `arch/x86/include/asm/pgtable_types.h` and `arch/x86/mm/pgtable.c` of 2.6.38. Middle levels are folded, as
-//! with two-level page tables: a user entry of the pgd page is the pmd. Of the 512 entries three are used: the pmd
-//! over the pte table, the huge pmd, and one kernel entry (the vmalloc area's); see the project's assumptions.
+//! After `arch/x86/include/asm/pgtable_types.h` and `arch/x86/mm/pgtable.c` of 2.6.38. What links pgd and pmd never
+//! changes while an mm lives, so kernel code starts at the pmd; only a machine whose hardware walks has the level
+//! between. Of the entries three are used: the pmd over the pte table, the huge pmd, and one kernel entry of the pgd
+//! (the vmalloc area's); see the project's assumptions.
 //!
 //! Locks: user entries are guarded by the pte's lock or `page_table_lock`, so they can be changed only through the
 //! guards of [`crate::mm`]. Reading without a lock has its own, named functions here. Interrupt state: any.
@@ -11,6 +12,7 @@ use crate::cpu::Cpu;
 use crate::door::Door;
 use crate::event::Event;
 use crate::id::{FrameId, MmId, NR_FRAMES};
+use crate::kernel::Kernel;
 use crate::machine::{Machine, Word};
 use crate::tlb::Slot;
 
@@ -159,8 +161,13 @@ pub const fn frame_address(frame: FrameId) -> u64 {
 }
 
 /// What the kernel entry holds when it is there: `swapper_pg_dir`'s link to the kernel's own table.
-pub const KERNEL_ENTRY: Entry =
-    Entry(0x1000 | Entry::PRESENT | Entry::RW | Entry::ACCESSED | Entry::DIRTY);
+pub const KERNEL_ENTRY: Entry = Entry(
+    core::mem::offset_of!(Kernel, vmalloc_table) as u64
+        | Entry::PRESENT
+        | Entry::RW
+        | Entry::ACCESSED
+        | Entry::DIRTY,
+);
 
 /// The word of an mm's kernel entry (`pgd_offset(mm, VMALLOC_START)`).
 pub(crate) fn kernel_entry<M: Machine>(m: Door<'_, M>, mm: MmId) -> &Word {
@@ -175,11 +182,11 @@ pub(crate) fn init_entry<M: Machine>(m: Door<'_, M>) -> &Word {
 /// Walks to the word of a user entry: `pte_offset_map`, or `pmd_offset` for the huge pmd. The pmd over the pte table
 /// does not change while the mm lives, so the walk is not a step.
 pub(crate) fn user_entry<M: Machine>(m: Door<'_, M>, mm: MmId, slot: Slot) -> &Word {
-    let pgd = &m.kernel().tables[mm.index()].pgd;
+    let pmds = &m.kernel().tables[mm.index()].pmd;
     match slot {
-        Slot::Huge => &pgd.entries[HUGE_PMD_INDEX],
+        Slot::Huge => &pmds.entries[HUGE_PMD_INDEX],
         Slot::Pte => {
-            let pmd = Entry(m.load_stable(&pgd.entries[PTE_PMD_INDEX]));
+            let pmd = Entry(m.load_stable(&pmds.entries[PTE_PMD_INDEX]));
             match m.kernel().table_at(pmd.0 & Entry::ADDRESS) {
                 Some(table) => &table.entries[PTE_INDEX],
                 // An mm is never listed without its pte table; a wild pmd would be the machine's fault, and reading

@@ -29,10 +29,15 @@ impl Tlb {
         self.0 |= 1 << entry as u8;
     }
 
+    /// Drops one translation, as hardware may at any time.
+    pub fn evict(&mut self, entry: Entry) {
+        self.0 &= !(1 << entry as u8);
+    }
+
     /// Drops what the flush covers.
     pub fn flush(&mut self, scope: Scope) {
         match scope {
-            Scope::Page => self.0 &= !(1 << Entry::Pte as u8),
+            Scope::Page => self.evict(Entry::Pte),
             Scope::Mm => self.0 = 0,
         }
     }

@@ -11,11 +11,14 @@ use crate::env::{Environment, FlushBackend};
 use crate::event::{Event, Lock, Observer};
 use crate::host::interrupt::{OnCpu, disable, enable, uninterrupted};
 use crate::host::shared::{
-    Host, HostViolation, PerCpu, Translation, WANT_ACKS, context, pack_tlb_state, unpack_tlb_state,
+    Host, PerCpu, Translation, WANT_ACKS, context, pack_tlb_state, unpack_tlb_state,
 };
 use crate::id::{CpuId, CpuMask, FrameId, MmId};
 use crate::irq::Vector;
 use crate::kernel::{Kernel, Loc, small_frame};
+use crate::live::driver::{Driven, MmRefs};
+use crate::live::latency::{LATENCY_BUCKETS, bucket_of};
+use crate::live::violation::HostViolation;
 use crate::locate::locate;
 use crate::machine::{IrqFlags, Machine, Word};
 use crate::operation::{Code, Operation};
@@ -29,9 +32,6 @@ const SPINS_BEFORE_YIELD: u32 = 100;
 
 /// What a wait unwinds with when the machine is taken down.
 pub(super) struct TakenDown;
-
-/// How many latency buckets: four per doubling, from 1 ns.
-pub(super) const LATENCY_BUCKETS: usize = 160;
 
 /// A CPU of the host machine. Lives on the thread that it is.
 pub struct HostCpu<'h, C, O> {
@@ -241,19 +241,6 @@ impl<'h, C: Code, O: Observer> HostCpu<'h, C, O> {
     }
 }
 
-/// Four buckets per doubling.
-pub(super) fn bucket_of(nanos: u64) -> usize {
-    let n = nanos.max(4);
-    let exponent = 63 - n.leading_zeros() as usize;
-    let quarter = (n >> (exponent - 2)) as usize & 3;
-    ((exponent - 2) * 4 + quarter).min(LATENCY_BUCKETS - 1)
-}
-
-/// The lower edge of a bucket, in nanoseconds.
-pub(super) fn bucket_floor(bucket: usize) -> u64 {
-    (4 + (bucket as u64 & 3)) << (bucket / 4)
-}
-
 impl<C: Code, O: Observer> OnCpu for HostCpu<'_, C, O> {
     fn host(&self) -> &Host {
         self.host
@@ -272,7 +259,7 @@ impl<C: Code, O: Observer> OnCpu for HostCpu<'_, C, O> {
         self.code.interrupt(self, vector);
         self.zapped.set(zapped);
         if let Vector::PgdFree(mm) = vector {
-            self.host.unclaim(mm, false);
+            self.host.refs.unclaim(mm, false);
         }
         if O::ACTIVE {
             self.observer.resume(self.id, since);
@@ -282,6 +269,24 @@ impl<C: Code, O: Observer> OnCpu for HostCpu<'_, C, O> {
 
 fn atomic(word: &Word) -> &AtomicU64 {
     word.atomic()
+}
+
+impl<C: Code, O: Observer> Driven for HostCpu<'_, C, O> {
+    fn refs(&self) -> &MmRefs {
+        &self.host.refs
+    }
+    fn recycle(&self, mm: MmId) {
+        self.host.recycle(mm);
+    }
+    fn is_pinned(&self, mm: MmId) -> bool {
+        self.host.word(Loc::Pinned(mm)) != 0
+    }
+    fn operation(&self, operation: Operation) {
+        self.code.operation(self, operation);
+    }
+    fn raise_pgd_free(&self, to: CpuId, mm: MmId) {
+        self.host.raise(to, Vector::PgdFree(mm));
+    }
 }
 
 impl<C: Code, O: Observer> Machine for HostCpu<'_, C, O> {

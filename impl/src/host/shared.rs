@@ -1,8 +1,8 @@
 //! What the threads share: the kernel's memory, and per CPU what hardware would have per CPU.
 
 use std::boxed::Box;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 use std::vec::Vec;
 
 use crate::env::Environment;
@@ -10,8 +10,8 @@ use crate::event::Event;
 use crate::host::IrqMode;
 use crate::id::{CpuId, FrameId, MmId, NR_CPUS, NR_FRAMES, NR_MMS};
 use crate::kernel::{Kernel, Loc, compound_frame, small_frame};
-use crate::mm::Life;
-use crate::page_table::Entry;
+use crate::live::driver::MmRefs;
+use crate::live::violation::{self, HostViolation};
 use crate::tlb::{Scope, Slot, TlbState};
 
 /// One CPU as others may see it.
@@ -107,131 +107,7 @@ pub(super) fn unpack_tlb_state(word: u64) -> TlbState {
     }
 }
 
-/// Something that must not happen, noticed while it did.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
-#[serde(tag = "violation", rename_all = "snake_case")]
-pub enum HostViolation {
-    /// `munmap` returned, yet this CPU still had a translation that was removed.
-    StaleTlb {
-        /// Who had it.
-        cpu: CpuId,
-        /// Of which mm.
-        mm: MmId,
-    },
-    /// A frame was touched through the TLB after it was freed.
-    FreedFrame {
-        /// By whom.
-        cpu: CpuId,
-        /// Which.
-        frame: FrameId,
-    },
-    /// A walker stood on a pgd that was freed.
-    FreedPgd {
-        /// Who walked.
-        cpu: CpuId,
-        /// Whose pgd.
-        mm: MmId,
-    },
-    /// A reference was taken on a page that was freed or split since its entry was read.
-    GupOnReusedPage {
-        /// By whom.
-        cpu: CpuId,
-        /// Which.
-        frame: FrameId,
-    },
-    /// A pgd page was written while pinned.
-    PinnedWrite {
-        /// By whom.
-        cpu: CpuId,
-        /// Whose.
-        mm: MmId,
-    },
-}
-
-impl core::fmt::Display for HostViolation {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::StaleTlb { cpu, mm } => {
-                write!(
-                    f,
-                    "stale TLB: munmap of {mm}'s page returned while {cpu} still had it cached"
-                )
-            }
-            Self::FreedFrame { cpu, frame } => {
-                write!(
-                    f,
-                    "freed frame used: {cpu} reached {frame} through its TLB after it was freed"
-                )
-            }
-            Self::FreedPgd { cpu, mm } => write!(
-                f,
-                "freed pgd walked: {cpu} stood on the pgd of {mm}, which was freed"
-            ),
-            Self::GupOnReusedPage { cpu, frame } => {
-                write!(
-                    f,
-                    "page reused under fast-GUP: {cpu} took a reference on {frame} too late"
-                )
-            }
-            Self::PinnedWrite { cpu, mm } => {
-                write!(f, "pinned pgd written: {cpu} stored into {mm}'s pgd page")
-            }
-        }
-    }
-}
-
-impl HostViolation {
-    fn pack(self) -> u64 {
-        let (kind, cpu, what) = match self {
-            Self::StaleTlb { cpu, mm } => (1, cpu, mm.0),
-            Self::FreedFrame { cpu, frame } => (2, cpu, frame.0),
-            Self::FreedPgd { cpu, mm } => (3, cpu, mm.0),
-            Self::GupOnReusedPage { cpu, frame } => (4, cpu, frame.0),
-            Self::PinnedWrite { cpu, mm } => (5, cpu, mm.0),
-        };
-        kind << 16 | u64::from(cpu.0) << 8 | u64::from(what)
-    }
-    fn unpack(word: u64) -> Option<Self> {
-        let (cpu, what) = (CpuId((word >> 8) as u8), word as u8);
-        match word >> 16 {
-            1 => Some(Self::StaleTlb {
-                cpu,
-                mm: MmId(what),
-            }),
-            2 => Some(Self::FreedFrame {
-                cpu,
-                frame: FrameId(what),
-            }),
-            3 => Some(Self::FreedPgd {
-                cpu,
-                mm: MmId(what),
-            }),
-            4 => Some(Self::GupOnReusedPage {
-                cpu,
-                frame: FrameId(what),
-            }),
-            5 => Some(Self::PinnedWrite {
-                cpu,
-                mm: MmId(what),
-            }),
-            _ => None,
-        }
-    }
-}
-
 const KEPT: usize = 32;
-
-/// What an attempt to claim an mm for itself asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MmClaim {
-    /// A slot nobody uses, to allocate in.
-    Unused,
-    /// A live mm that nobody refers to, to free or pin it.
-    Unreferenced,
-}
-
-const UNUSED: i64 = -1;
-const CLAIMED: i64 = -2;
 
 /// The machine: memory, CPUs, and what the checks need.
 pub struct Host {
@@ -249,7 +125,7 @@ pub struct Host {
     pub(super) generations: [AtomicU32; NR_FRAMES],
     /// The order of all events.
     pub(super) clock: AtomicU64,
-    mm_refs: [AtomicI64; NR_MMS],
+    pub(super) refs: MmRefs,
     violations: [AtomicU64; KEPT],
     violation_count: AtomicUsize,
 }
@@ -288,7 +164,7 @@ impl Host {
             readers: AtomicU32::new(0),
             generations: [const { AtomicU32::new(1) }; NR_FRAMES],
             clock: AtomicU64::new(0),
-            mm_refs: [const { AtomicI64::new(UNUSED) }; NR_MMS],
+            refs: MmRefs::new(),
             violations: [const { AtomicU64::new(0) }; KEPT],
             violation_count: AtomicUsize::new(0),
         };
@@ -296,10 +172,7 @@ impl Host {
             cpu.tlb_state
                 .store(pack_tlb_state(TlbState::default()), SeqCst);
         }
-        host.mm_refs
-            .iter()
-            .take(alive.into())
-            .for_each(|refs| refs.store(0, SeqCst));
+        host.refs.boot(alive);
         Ok(host)
     }
 
@@ -320,7 +193,7 @@ impl Host {
 
     /// Puts a CPU that does not run yet on an mm, as if it had switched to it. Takes the reference that a CPU has.
     pub fn place(&self, cpu: CpuId, mm: MmId) {
-        self.mm_refs[mm.index()].fetch_add(1, SeqCst);
+        self.refs.get(mm);
         let state = TlbState {
             active_mm: Some(mm),
             lazy: false,
@@ -335,54 +208,17 @@ impl Host {
             .fetch_or(1 << cpu.0, SeqCst);
     }
 
-    /// `mmget_not_zero`, but a count of zero still lives: takes a reference on a live mm that nobody has claimed.
-    pub fn mmget(&self, mm: MmId) -> bool {
-        let refs = &self.mm_refs[mm.index()];
-        refs.fetch_update(AcqRel, Acquire, |n| (n >= 0).then_some(n + 1))
-            .is_ok()
+    /// Who refers to the mms.
+    pub fn refs(&self) -> &MmRefs {
+        &self.refs
     }
 
-    /// Gives a reference back.
-    pub fn mmput(&self, mm: MmId) {
-        self.mm_refs[mm.index()].fetch_sub(1, AcqRel);
-    }
-
-    /// Claims an mm for one operation that nobody else may be in the way of.
-    pub fn claim(&self, mm: MmId, claim: MmClaim) -> bool {
-        let from = if claim == MmClaim::Unused { UNUSED } else { 0 };
-        self.mm_refs[mm.index()]
-            .compare_exchange(from, CLAIMED, AcqRel, Acquire)
-            .is_ok()
-    }
-
-    /// Ends a claim: the mm is alive, or its slot unused, from here on.
-    pub fn unclaim(&self, mm: MmId, alive: bool) {
-        self.mm_refs[mm.index()].store(if alive { 0 } else { UNUSED }, Release);
-    }
-
-    /// Prepares a claimed, unused slot for `pgd_alloc`: fresh tables and frames, as `mm_init` leaves them. Slots and
-    /// their frames are used again here, which the specification never does.
+    /// [`recycle`](crate::live::driver::recycle), with frames that are not those of before.
     pub fn recycle(&self, mm: MmId) {
-        let set = |loc: Loc, value: u64| self.kernel.word(loc).atomic().store(value, SeqCst);
         for frame in [small_frame(mm), compound_frame(mm)] {
             self.generations[frame.index()].fetch_add(1, SeqCst);
         }
-        set(Loc::KernelEntry(mm), 0);
-        set(
-            Loc::UserEntry(mm, Slot::Pte),
-            Entry::user(small_frame(mm)).0,
-        );
-        set(Loc::FrameRefs(small_frame(mm)), 1);
-        if self.env.thp {
-            set(
-                Loc::UserEntry(mm, Slot::Huge),
-                Entry::huge(compound_frame(mm)).0,
-            );
-            set(Loc::FrameRefs(compound_frame(mm)), 1);
-            set(Loc::Compound(compound_frame(mm)), 1);
-        }
-        set(Loc::Pinned(mm), 0);
-        set(Loc::Life(mm), Life::Fresh as u64);
+        crate::live::driver::recycle(&self.kernel, &self.env, mm);
     }
 
     /// Whether the machine is being taken down.
@@ -426,27 +262,11 @@ impl Host {
     /// The checks that need to know what an operation meant. Free for events that have none.
     #[inline]
     pub(super) fn check(&self, cpu: CpuId, event: Event) {
-        match event {
-            Event::WalkAt { mm } if Life::from_word(self.word(Loc::Life(mm))) == Life::Freed => {
-                self.violated(HostViolation::FreedPgd { cpu, mm });
-            }
-            Event::FrameAlloc { frame } => {
-                self.generations[frame.index()].fetch_add(1, SeqCst);
-            }
-            Event::FrameGet { frame, slot } => {
-                // Counted already: alone means that the mapping's reference was gone.
-                let alone = self.word(Loc::FrameRefs(frame)) == 1;
-                if alone || slot == Slot::Huge && self.word(Loc::Compound(frame)) == 0 {
-                    self.violated(HostViolation::GupOnReusedPage { cpu, frame });
-                }
-            }
-            Event::KernelEntrySet {
-                mm,
-                hypervisor: false,
-            } if self.env.xen_pin && self.word(Loc::Pinned(mm)) != 0 => {
-                self.violated(HostViolation::PinnedWrite { cpu, mm });
-            }
-            _ => {}
+        if let Event::FrameAlloc { frame } = event {
+            self.generations[frame.index()].fetch_add(1, SeqCst);
+        }
+        if let Some(violation) = violation::of(&self.kernel, &self.env, cpu, event) {
+            self.violated(violation);
         }
     }
 }

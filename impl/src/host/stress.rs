@@ -4,7 +4,6 @@
 //! one `munmap` per mm, and so on), and runs them at full speed. The calling thread watches. Whatever happens, all
 //! threads are joined when [`run`] returns.
 
-mod driver;
 mod record;
 
 use std::path::PathBuf;
@@ -20,15 +19,15 @@ use serde::Serialize;
 use crate::design::Axes;
 use crate::env::Environment;
 use crate::fault::{Fault, Faulty};
-use crate::host::cpu::{LATENCY_BUCKETS, bucket_floor};
 use crate::host::interrupt::SignalBlocked;
 use crate::host::recorder::Recorder;
-use crate::host::stress::driver::{Driver, Mix};
 use crate::host::stress::record::Disk;
 use crate::host::trace::{Header, SCHEMA};
 use crate::host::watchdog::{HangReport, Watch};
 use crate::host::{Host, HostCpu, HostViolation, IrqMode};
 use crate::id::{CpuId, MmId};
+use crate::live::driver::{self, Driver, Mix, NR_PROGRAMS, PROGRAMS};
+use crate::live::latency::{LATENCY_BUCKETS, percentiles};
 use crate::operation::Code;
 
 /// What to run.
@@ -184,12 +183,11 @@ pub fn run_code<C: Code>(
     config: &StressConfig,
     cancel: Option<&AtomicBool>,
 ) -> Result<StressOutcome, StressError> {
-    // One slot stays free, so that pgd_alloc has something to do from the start.
-    let alive = config.env.mms.saturating_sub(1).max(1);
+    let alive = driver::alive_at_start(&config.env);
     let host = Host::new(config.env, alive, config.irq_mode).map_err(StressError::Config)?;
-    let mix = Mix::new(&config.programs, &config.env).map_err(StressError::Config)?;
+    let mix = mix(&config.programs, &config.env).map_err(StressError::Config)?;
     let placement: Vec<Option<MmId>> = (0..config.env.cpus)
-        .map(|cpu| Some(MmId(cpu % placeable(alive))))
+        .map(|cpu| Some(driver::placement(CpuId(cpu), alive)))
         .collect();
     for (cpu, mm) in placement.iter().enumerate() {
         if let Some(mm) = mm {
@@ -202,7 +200,7 @@ pub fn run_code<C: Code>(
         design: config.axes.name().map(Into::into),
         axes: config.axes,
         environment: config.env,
-        irq_mode: config.irq_mode,
+        irq_mode: config.irq_mode.into(),
         alive,
         placement,
     };
@@ -227,9 +225,27 @@ pub fn run_code<C: Code>(
     }
 }
 
-/// Most CPUs share an mm, the last live one is left free to be dropped.
-fn placeable(alive: u8) -> u8 {
-    (alive / 2).max(1)
+/// The mix of these programs, or of all that make sense here.
+fn mix(names: &[String], env: &Environment) -> Result<Mix, String> {
+    let mut wanted = 0;
+    for name in names {
+        match PROGRAMS.iter().position(|p| p.name == name) {
+            None => {
+                let known: Vec<&str> = PROGRAMS.iter().map(|p| p.name).collect();
+                return Err(format!(
+                    "there is no program `{name}`; the programs are {}",
+                    known.join(", ")
+                ));
+            }
+            Some(n) if !PROGRAMS[n].is_sensible(env) => {
+                return Err(format!(
+                    "`{name}` makes no sense in this environment (thp, xen_pin or mms)"
+                ));
+            }
+            Some(n) => wanted |= 1 << n,
+        }
+    }
+    Ok(Mix::new(wanted, env))
 }
 
 struct Session<'s, C> {
@@ -245,7 +261,7 @@ struct Session<'s, C> {
 /// What a CPU's thread brings home.
 struct Harvest {
     latencies: [u32; LATENCY_BUCKETS],
-    by_program: Vec<u64>,
+    by_program: [u64; NR_PROGRAMS],
 }
 
 /// How the watch ended.
@@ -347,7 +363,7 @@ impl<C: Code> Session<'_, C> {
 
     fn one_cpu(&self, id: CpuId, observer: &Recorder<'_>, barrier: &Barrier) -> Harvest {
         let cpu = HostCpu::new(self.host, id, self.code, observer);
-        let mut driver = Driver::new(self.mix, self.config.seed, id);
+        let mut driver = Driver::new(self.mix, self.config.seed, id, self.host.env());
         cpu.run(|cpu| {
             barrier.meet(&barrier.ready, self.host);
             let share = self
@@ -415,24 +431,26 @@ impl<C: Code> Session<'_, C> {
             None => Verdict::Clean,
         };
         let mut buckets = [0u64; LATENCY_BUCKETS];
-        let mut by_program: Vec<(&'static str, u64)> =
-            self.mix.names().map(|name| (name, 0)).collect();
+        let mut ran = [0; NR_PROGRAMS];
         for harvest in &watched.harvests {
             buckets
                 .iter_mut()
                 .zip(harvest.latencies)
                 .for_each(|(sum, n)| *sum += u64::from(n));
-            by_program
-                .iter_mut()
-                .zip(&harvest.by_program)
-                .for_each(|(sum, n)| sum.1 += n);
+            ran.iter_mut()
+                .zip(harvest.by_program)
+                .for_each(|(sum, n)| *sum += n);
         }
         StressOutcome {
             verdict,
             violations,
             first_violations,
             operations: self.host.cpus.iter().map(|c| c.ops.load(SeqCst)).sum(),
-            by_program,
+            by_program: self
+                .mix
+                .programs()
+                .map(|n| (PROGRAMS[n].name, ran[n]))
+                .collect(),
             seconds: watched.elapsed.as_secs_f64(),
             ipis: self.host.cpus.iter().map(|c| c.ipis.load(SeqCst)).sum(),
             ipi_latency_ns: percentiles(&buckets),
@@ -455,23 +473,4 @@ impl Barrier {
             thread::yield_now();
         }
     }
-}
-
-fn percentiles(buckets: &[u64]) -> Option<[u64; 4]> {
-    let total: u64 = buckets.iter().sum();
-    let at = |share: f64| {
-        let rank = (total as f64 * share).ceil() as u64;
-        let mut seen = 0;
-        let reached = |n: &u64| {
-            seen += n;
-            seen >= rank.max(1)
-        };
-        bucket_floor(
-            buckets
-                .iter()
-                .position(reached)
-                .unwrap_or(buckets.len() - 1),
-        )
-    };
-    (total > 0).then(|| [0.5, 0.9, 0.99, 0.999].map(at))
 }

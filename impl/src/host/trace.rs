@@ -17,12 +17,34 @@ use crate::id::MmId;
 /// The schema this crate writes.
 pub const SCHEMA: &str = "shootdown/trace/1";
 
+/// How a machine turned interrupts off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IrqsOffBy {
+    /// [`IrqMode::Soft`].
+    #[default]
+    Soft,
+    /// [`IrqMode::SignalMask`].
+    SignalMask,
+    /// The instruction: on bare metal.
+    Cli,
+}
+
+impl From<IrqMode> for IrqsOffBy {
+    fn from(mode: IrqMode) -> Self {
+        match mode {
+            IrqMode::Soft => Self::Soft,
+            IrqMode::SignalMask => Self::SignalMask,
+        }
+    }
+}
+
 /// The first line.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Header {
     /// [`SCHEMA`].
     pub schema: String,
-    /// Which machine: `host`.
+    /// Which machine: `host` or `bare`.
     pub machine: String,
     /// The design's name, if it has one.
     pub design: Option<String>,
@@ -31,7 +53,7 @@ pub struct Header {
     /// What the kernel was built with and runs on.
     pub environment: Environment,
     /// How interrupts were turned off.
-    pub irq_mode: IrqMode,
+    pub irq_mode: IrqsOffBy,
     /// How many mms were alive at the start: the first so many, listed newest first.
     pub alive: u8,
     /// On which mm each CPU was at the start.
@@ -243,7 +265,7 @@ mod tests {
             design: None,
             axes: Axes::default(),
             environment: Environment::default(),
-            irq_mode: IrqMode::Soft,
+            irq_mode: IrqsOffBy::Soft,
             alive: 1,
             placement: vec![],
         }

@@ -31,7 +31,7 @@
 //! | `TlbFill`, `UserAccess` | the hardware walker's fill; `UserStore` |
 //! | `Pinned`, `Unpinned` | `SetPinned` |
 //! | `ReturnToUser` | stutter: it is the place before `Return` |
-//! | `EntrySet`, `FrameAlloc` | none: the page-fault handler, environment of recorded runs |
+//! | `EntrySet`, `FrameAlloc`, `TlbEvicted` | none: the page-fault handler and the hardware, environment of recorded runs |
 
 use shootdown_impl::event::Event;
 use shootdown_impl::irq::Vector;
@@ -122,7 +122,9 @@ pub fn meaning(event: &Event) -> Meaning {
         | Event::IpiSent { .. }
         | Event::RequestRead { .. }
         | Event::ReturnToUser {} => Meaning::Stutter,
-        Event::EntrySet { .. } | Event::FrameAlloc { .. } => Meaning::Environment,
+        Event::EntrySet { .. } | Event::FrameAlloc { .. } | Event::TlbEvicted { .. } => {
+            Meaning::Environment
+        }
     }
 }
 

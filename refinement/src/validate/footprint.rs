@@ -105,7 +105,7 @@ fn shared(cpu: CpuId, active: Option<MmId>, event: &Event) -> u64 {
         | Event::FrameGet { frame, .. }
         | Event::FramePut { frame, .. }
         | Event::FrameAlloc { frame } => bit(ENTRIES, mm_of(frame)),
-        Event::UserAccess { .. } => own(ENTRIES),
+        Event::UserAccess { .. } | Event::TlbEvicted { .. } => own(ENTRIES),
         Event::MaskRead { mm, targets } => {
             let inboxes: u64 = targets.iter().map(|to| bit(INBOX, to.0)).sum();
             bit(MASK, mm.0) | inboxes | bit(SENDER, cpu.0)

@@ -3,7 +3,7 @@
 //! | operation | here |
 //! |---|---|
 //! | `handle_mm_fault` | takes the entry's lock as the protocol has it, maps a page ([`shootdown_spec::mm::Mm::map`]) |
-//! | `user_access` | a translation that is cached, a walk that caches one, or a fault |
+//! | `user_access` | a translation that is cached, a walk that caches one, or a fault; on bare metal, before it, the loss of one |
 //! | `leave_mm` on a CPU that has left already | nothing |
 
 use shootdown_impl::event::{Event, Lock};
@@ -120,6 +120,10 @@ pub fn follow(
             access(protocol, shadow, cpu, slot, kind, frame, filled)?;
             Outside::Access(slot, kind, true)
         }
+        (Outside::Access(slot, _, false), Event::TlbEvicted { mm, slot: of }) if of == slot => {
+            evicted(shadow, cpu, mm, slot)?;
+            now
+        }
         (Outside::Fault(slot, mm, at), _) => {
             let at = fault(protocol, shadow, cpu, (slot, mm, at), event)?;
             Outside::Fault(slot, mm, at)
@@ -144,6 +148,18 @@ fn refuse<T>(cpu: CpuId, event: &Event, reason: impl Into<String>) -> Result<T, 
         wanted: format!("{cpu}: {event:?}"),
         reason: reason.into(),
     })
+}
+
+/// Hardware may drop a translation at any time. That it had is known when the next access walks.
+fn evicted(shadow: &mut Shadow, cpu: CpuId, mm: MmId, slot: Slot) -> Result<(), Refused> {
+    let (who, entry) = (cpu_to_spec(cpu), tlb::entry(slot));
+    let state = &mut shadow.state.cpus[who.index()];
+    if state.loaded_mm() == Some(mm_to_spec(Some(mm))) && state.tlb.contains(entry) {
+        state.tlb.evict(entry);
+        return Ok(());
+    }
+    let event = Event::TlbEvicted { mm, slot };
+    refuse(cpu, &event, "no such translation was cached")
 }
 
 fn access(

@@ -376,6 +376,7 @@ fn foreign(event: &Event, env: &Environment) -> Option<String> {
         | Event::LoadCr3 { mm: of }
         | Event::LeaveMm { mm: of }
         | Event::TlbFill { mm: of, .. }
+        | Event::TlbEvicted { mm: of, .. }
         | Event::Pinned { mm: of }
         | Event::Unpinned { mm: of } => mm(of),
         Event::IrqSave { .. }

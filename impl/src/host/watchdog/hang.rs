@@ -242,6 +242,7 @@ pub fn describe(event: Event) -> String {
         Event::EnterLazy {} => "lazy".into(),
         Event::LeaveLazy {} => "not lazy".into(),
         Event::LeaveMm { mm } => format!("leave {mm}"),
+        Event::TlbEvicted { mm, slot } => format!("{mm} {slot:?} was evicted"),
         Event::UserAccess { slot, kind, .. } => format!("user {kind:?} of {slot:?}"),
         Event::TlbFill { mm, slot, .. } => format!("TLB fill of {mm} {slot:?}"),
         other => format!("{other:?}"),
