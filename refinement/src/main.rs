@@ -13,10 +13,23 @@ mod web;
 use clap::Parser;
 use cli::exit_code::ExitCode;
 use cli::{Cli, output};
-use std::panic;
+use std::{panic, thread};
+
+/// Bytes of stack for what runs, whatever `ulimit -s` says: that is for a process's first thread, and reading the
+/// arguments alone takes more than the 64 KiB that it may be.
+const STACK: usize = 8 << 20;
 
 fn main() -> std::process::ExitCode {
     shootdown_refinement::leash::become_leashed();
+    let own = thread::Builder::new().name("main".into()).stack_size(STACK);
+    match own.spawn(start) {
+        Ok(thread) => thread.join().unwrap_or(ExitCode::Internal).into(),
+        // No room for a thread: perhaps there is for what was asked.
+        Err(_) => start().into(),
+    }
+}
+
+fn start() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -30,12 +43,12 @@ fn main() -> std::process::ExitCode {
             let refused = error.print().err();
             let refused = refused.filter(|e| !output::is_gone(e));
             let refused = refused.map(|e| cli::error::CliError::Output(e).report());
-            return refused.unwrap_or(code).into();
+            return refused.unwrap_or(code);
         }
     };
     output::init_tracing(cli.verbosity);
     // A bug must not look like a verdict: whatever panics is an internal error.
-    let code = match panic::catch_unwind(|| cli::run(cli)) {
+    match panic::catch_unwind(|| cli::run(cli)) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => error.report(),
         Err(_) => {
@@ -44,6 +57,5 @@ fn main() -> std::process::ExitCode {
             );
             ExitCode::Internal
         }
-    };
-    code.into()
+    }
 }

@@ -10,6 +10,10 @@ mod edits;
 mod fuzz_corpus;
 #[path = "validate/kept.rs"]
 mod kept;
+#[path = "validate/mutate.rs"]
+mod mutate;
+#[path = "validate/mutated.rs"]
+mod mutated;
 
 use shootdown_refinement::validate::reader::ReadError;
 use shootdown_refinement::validate::{Options, Report, validate};

@@ -1,5 +1,8 @@
 //! The server behind the page, over real HTTP: what it answers, to whom, and what it withstands.
 
+#[path = "cli/expected.rs"]
+mod expected;
+
 mod web {
     mod compare;
     mod export;
@@ -11,4 +14,5 @@ mod web {
     mod run;
     mod server;
     mod streams;
+    mod verdicts;
 }

@@ -22,7 +22,7 @@ pub struct Bounds {
     /// Stop after this time (suffixes s, m, h)
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     timeout: Option<String>,
-    /// Worker threads [default: all cores]
+    /// Worker threads; more than four a core are not started [default: all cores]
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<NonZeroUsize>,
 }
@@ -35,7 +35,7 @@ impl Bounds {
             ..Options::default()
         };
         if let Some(threads) = self.threads {
-            options.threads = threads;
+            options.threads = threads.min(useful());
         }
         let states = [("k", 1e3), ("M", 1e6), ("G", 1e9), ("", 1.0)];
         options.max_states = number(
@@ -56,8 +56,14 @@ impl Bounds {
     }
 }
 
-/// More threads than this only get in each other's way.
+/// More threads than this is a mistake.
 const MOST_THREADS: usize = 1024;
+
+/// More threads than this only wait for each other at the end of every level.
+fn useful() -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    cores.saturating_mul(const { NonZeroUsize::new(4).expect("4 is not 0") })
+}
 
 fn threads(text: &str) -> Result<NonZeroUsize, String> {
     let n: Option<NonZeroUsize> = text.parse().ok();
@@ -151,6 +157,20 @@ mod tests {
             .options(Arc::default())
             .expect("no bounds");
         assert_eq!(options.max_memory.is_some(), memory::share().is_some());
+    }
+
+    #[test]
+    fn no_more_threads_are_started_than_there_is_work_for() {
+        let started = |n| {
+            let bounds = Bounds {
+                threads: NonZeroUsize::new(n),
+                ..Bounds::default()
+            };
+            let options = bounds.options(Arc::default()).expect("a number of threads");
+            options.threads.get()
+        };
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        assert_eq!((started(1), started(1024)), (1, (4 * cores).min(1024)));
     }
 
     #[test]

@@ -106,7 +106,9 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
              violation; \"See the deadlock step by step\" is one click away. Ctrl-C stops the server.\n"
         );
         // Nobody may be listening to stdout; the page is there all the same.
-        let _ = output::print(text);
+        if output::print(text).is_err() {
+            output::complain!("exploring at http://{address}/");
+        }
     })?;
     Ok(ExitCode::AsPromised)
 }

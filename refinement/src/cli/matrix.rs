@@ -159,8 +159,8 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
 }
 
 /// The whole matrix, explored, as `--format json` prints it.
-pub fn json(options: &Options) -> Result<serde_json::Value, CliError> {
-    let matrix = Matrix::check(Expectations::load(), options)?;
+pub fn json(expectations: Expectations, options: &Options) -> Result<serde_json::Value, CliError> {
+    let matrix = Matrix::check(expectations, options)?;
     Ok(serde_json::to_value(matrix.json())?)
 }
 

@@ -184,6 +184,13 @@ fn a_dumb_terminal_gets_no_colours() {
 }
 
 #[test]
+fn a_small_stack_is_enough() {
+    limited("ulimit -s 64", "--help").exits(0);
+    limited("ulimit -s 64", "check --workload aging").exits(0);
+    limited("ulimit -s 64", "stress --seconds 0.1").exits(0);
+}
+
+#[test]
 fn input_without_end_has_a_bound() {
     let trace = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/traces/tracked-4.ndjson");
     run(&format!("validate {trace} --max-input 1KiB"))

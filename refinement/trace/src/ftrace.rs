@@ -76,8 +76,11 @@ pub fn read(input: impl BufRead) -> Result<Report, ReadError> {
     read_while(input, |_| Ok(()))
 }
 
-/// Text in which there is no event is taken for no trace after so many bytes: a device never ends.
+/// Text in which there is hardly an event is taken for no trace after so many bytes: a device never ends.
 const NO_EVENT_SO_FAR: u64 = 1 << 30;
+
+/// Noise reads like an event now and then: one in this many lines that cannot be read is none.
+const BY_CHANCE: u64 = 1000;
 
 /// Reads a trace as long as `go_on` agrees. It is asked now and then, with the bytes of text that were read; its error
 /// ends the reading as one of the input's would: what was read is in the report, which is incomplete.
@@ -86,20 +89,33 @@ const NO_EVENT_SO_FAR: u64 = 1 << 30;
 /// If there is no event of ftrace's in what was read.
 pub fn read_while<'a>(
     input: impl BufRead + 'a,
+    go_on: impl FnMut(u64) -> io::Result<()> + 'a,
+) -> Result<Report, ReadError> {
+    read_noise(input, go_on, NO_EVENT_SO_FAR)
+}
+
+fn read_noise<'a>(
+    input: impl BufRead + 'a,
     mut go_on: impl FnMut(u64) -> io::Result<()> + 'a,
+    most: u64,
 ) -> Result<Report, ReadError> {
     let mut reading = Reading::default();
     let any_event = Rc::new(Cell::new(false));
     let any = any_event.clone();
     let within_bounds = move |bytes| {
-        if bytes > NO_EVENT_SO_FAR && !any.get() {
-            return Err(io::Error::other("no event of ftrace's in the first GiB"));
+        if bytes > most && !any.get() {
+            return Err(io::Error::other(
+                "hardly an event of ftrace's in the first GiB",
+            ));
         }
         go_on(bytes)
     };
     let mut reader = Reader::new(input, within_bounds).map_err(|error| reading.refuse(&error))?;
     let failed = loop {
-        any_event.set(reading.counts.events > 0);
+        let Counts {
+            events, malformed, ..
+        } = reading.counts;
+        any_event.set(events > malformed / BY_CHANCE);
         match reader.line() {
             Ok(Some((bytes, whole))) => reading.line(bytes, whole),
             Ok(None) => break None,
@@ -357,5 +373,24 @@ impl Reading {
         );
         report.longest_step = self.latency.longest;
         report
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_in_which_an_event_stands_by_chance_ends_at_the_bound() {
+        let event = " 0)               |  schedule() {\n";
+        let noise = "\u{1}noise\n".repeat(100_000);
+        let end = |text: String| {
+            let report = read_noise(text.as_bytes(), |_| Ok(()), 1 << 16);
+            let report = report.expect("it has an event");
+            report.incomplete.join(";").contains("hardly an event")
+        };
+        assert!(end(event.to_string() + &noise));
+        // As many events as noise: a trace, however damaged.
+        assert!(!end((event.to_string() + "\u{1}noise\n").repeat(50_000)));
     }
 }

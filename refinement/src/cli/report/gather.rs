@@ -1,5 +1,8 @@
 //! Runs everything that the review quotes.
 
+#[cfg(test)]
+mod mutated;
+
 use super::Args;
 use crate::cli::error::CliError;
 use crate::cli::output::{self, ProgressLine};
@@ -43,7 +46,7 @@ pub fn findings(args: &Args, threads: bool) -> Result<Findings, CliError> {
     let (cells, matrix) = match &args.matrix_json {
         Some(path) => (read(path)?, format!("from {}", path.display())),
         None => (
-            matrix::json(&options)?,
+            matrix::json(Expectations::load(), &options)?,
             "explored by this command".to_string(),
         ),
     };
