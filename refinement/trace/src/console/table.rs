@@ -110,7 +110,7 @@ pub struct Entry {
 
 /// The whole table: Linux first, then other kernels.
 pub fn entries() -> impl Iterator<Item = &'static Entry> {
-    linux::ENTRIES.iter().chain(kernels::ENTRIES)
+    linux::entries().chain(kernels::ENTRIES)
 }
 
 struct Index {
