@@ -4,6 +4,7 @@
 //! |---|---|
 //! | bytes to lines: compression, mails, prefixes | [`crate::input`], [`prefix`] |
 //! | lines to dumps of CPUs and tasks | `collect`, `header`, `events`, `debugger`, [`lockdep`], [`frame`], [`registers`] |
+//! | a dump of ftrace's in the log | `traced`, by [`crate::ftrace`] |
 //! | dumps to situations, each fact with its line | [`segment`], [`situation`], [`target`]; [`table`] knows the functions |
 //! | situations to a wait-for graph | [`graph`] |
 //! | the conclusion, the shape it has, and its text | [`conclude`], [`shape`], [`text`], [`scenario`] |
@@ -30,6 +31,7 @@ pub mod situation;
 pub mod table;
 pub mod target;
 pub mod text;
+mod traced;
 
 use crate::input::mail::{Mail, plain};
 use crate::input::{Ended, Lines, decompressed};
@@ -112,7 +114,7 @@ pub struct Diagnosis {
     pub incomplete: Vec<String>,
     /// CPUs reported stuck, with the seconds where they are printed.
     pub stuck: BTreeMap<u32, Option<u64>>,
-    /// The line of a dump of ftrace's, which a trace reader reads.
+    /// The line of a dump of ftrace's, which was read along.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ftrace: Option<u64>,
 }
@@ -258,11 +260,16 @@ fn no_text(line: &[u8]) -> Result<(), Unreadable> {
 #[must_use]
 pub fn diagnose(log: &Log) -> Diagnosis {
     let mut all = situations(log);
+    let asked = traced::add(log, &mut all);
     add_those_the_watchdog_names(log, &mut all);
     let bases = gs_bases(&all);
     let targets: BTreeMap<Who, Vec<Target>> = all
         .iter()
         .map(|s| (s.who, targets(s, &bases, log)))
+        .map(|(who, found)| match asked.get(&who) {
+            Some(asked) if found.is_empty() => (who, asked.clone()),
+            _ => (who, found),
+        })
         .filter(|(_, t)| !t.is_empty())
         .collect();
     let waits = Waits {

@@ -133,7 +133,7 @@ fn read_noise<'a>(
 
 /// What was read so far.
 #[derive(Default)]
-struct Reading {
+pub(crate) struct Reading {
     parser: Parser,
     watch: Watch,
     console: console::Console,
@@ -222,6 +222,24 @@ fn names_event(line: &[u8]) -> bool {
 }
 
 impl Reading {
+    /// A line of a log that a dump is in; true if it is the trace's, and not text of the console.
+    pub(crate) fn dump_line(&mut self, number: u64, bytes: &[u8], whole: bool) -> bool {
+        self.counts.lines = number.saturating_sub(1);
+        let text = self.counts.text;
+        self.line(bytes, if whole { Whole::Yes } else { Whole::No });
+        self.counts.text == text
+    }
+
+    /// Behind the second rule of a dump.
+    pub(crate) fn dump_is_over(&self) -> bool {
+        self.dump == Dump::Behind
+    }
+
+    /// What the dump comes to; nothing if there was no event in it.
+    pub(crate) fn end_of_dump(self) -> Option<Report> {
+        (self.counts.events > 0).then(|| self.report(None))
+    }
+
     fn line(&mut self, bytes: &[u8], whole: Whole) {
         self.counts.lines += 1;
         let number = self.counts.lines;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// The logs, and what they are.
-const INPUTS: [(&str, &str); 16] = [
+const INPUTS: [(&str, &str); 17] = [
     (
         "01-csd-irqs-off-no-lock",
         "console, csd watchdog and an NMI backtrace (6.3)",
@@ -38,6 +38,10 @@ const INPUTS: [(&str, &str); 16] = [
     (
         "16-console-part",
         "console around an ftrace dump, one CPU (6.12)",
+    ),
+    (
+        "16_hang_console_dump_kswapd",
+        "the same console, with its ftrace dump (6.12)",
     ),
     (
         "two-sided-6.12",
@@ -94,8 +98,10 @@ fn facts(all: &[Situation], awaited: bool, orders: usize) -> String {
 fn table() -> String {
     let mut table = String::from("| input | facts in it | answer |\n|---|---|---|\n");
     for (name, what) in INPUTS {
-        let path = root().join(format!("refinement/trace/tests/cases/{name}.txt"));
-        let d = read(&std::fs::read(path).unwrap()[..]).unwrap();
+        let tests = root().join("refinement/trace/tests");
+        let bytes = std::fs::read(tests.join(format!("cases/{name}.txt")))
+            .or_else(|_| std::fs::read(tests.join(format!("ftrace/{name}.txt.gz"))));
+        let d = read(&bytes.unwrap()[..]).unwrap();
         let facts = facts(&d.situations, !d.awaited.is_empty(), d.orders.len());
         let _ = writeln!(
             table,

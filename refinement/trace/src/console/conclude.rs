@@ -252,7 +252,10 @@ fn ends(waits: &Waits<'_>, edges: &[Edge]) -> Verdict {
             all = all.and(outcome(waits, situation, &mut vec![situation.who]));
         } else if let Doing::NotKnown(function) = &situation.doing {
             let who = situation.who;
-            let runs_softirqs = situation.context == Context::Softirq
+            let runs_softirqs = situation.placed
+                && !stuck.is_some_and(|s| s.hard)
+                && !waits_somewhere(situation)
+                && situation.context == Context::Softirq
                 && situation.irqs.as_ref().is_some_and(|i| i.on);
             let line = situation.place.as_ref().map_or(situation.line, |p| p.1);
             if runs_softirqs && stuck.is_some() {
@@ -278,6 +281,11 @@ fn ends(waits: &Waits<'_>, edges: &[Edge]) -> Verdict {
         {
             all = all.and(runs(waits, situation, Some(stuck.line)));
         }
+    }
+    if let Some(line) = log.orphan {
+        let words =
+            format!("line {line} says where a CPU is, and the line that says which is missing");
+        all = all.and(Outcome::unknown(words, &[get::SYSRQ_L, get::ALL_CPUS]));
     }
     for wait in log.csd.values() {
         if let Some(line) = wait.ended {
@@ -308,7 +316,10 @@ fn ends(waits: &Waits<'_>, edges: &[Edge]) -> Verdict {
         && matches!(all, Outcome::Unknown(..))
     {
         all = all.and(Outcome::unknown(
-            format!("a dump of ftrace begins at line {dump}: `shootdown trace` reads it"),
+            match &log.trace {
+                Some(_) => format!("the dump of ftrace's at line {dump} shows no hang by itself; `shootdown trace` has more of it"),
+                None => format!("the dump of ftrace's at line {dump} has no event that can be read"),
+            },
             &[],
         ));
     }
@@ -346,6 +357,14 @@ fn ends(waits: &Waits<'_>, edges: &[Edge]) -> Verdict {
     }
 }
 
+/// Whether a function of its own stack is one that waits: then what is above it may be part of that.
+pub(super) fn waits_somewhere(situation: &Situation) -> bool {
+    situation
+        .frames
+        .iter()
+        .any(|f| super::table::does(&f.function).is_some_and(super::table::Does::waits))
+}
+
 fn nobody_waits(waits: &Waits<'_>) -> Verdict {
     let log = waits.log;
     let cpus: Vec<&&Situation> = waits
@@ -364,6 +383,7 @@ fn nobody_waits(waits: &Waits<'_>) -> Verdict {
                 | Doing::Stopped
         )
     };
+    let quiet_and_shown = |s: &&Situation| quiet(s);
     let shown = cpus
         .iter()
         .filter(|s| !matches!(s.doing, Doing::NotShown(_)))
@@ -371,8 +391,26 @@ fn nobody_waits(waits: &Waits<'_>) -> Verdict {
     let printing_only = cpus
         .iter()
         .all(|s| matches!(s.doing, Doing::Prints | Doing::Stopped));
-    if shown == 0 || printing_only || !cpus.iter().all(|s| quiet(s)) {
-        let unknown = if log.dumps == 0 {
+    let all_shown = log
+        .asked
+        .difference(&log.askers)
+        .all(|cpu| waits.of.get(&Who::Cpu(*cpu)).is_some_and(quiet_and_shown));
+    let hangs = !log.stuck.is_empty()
+        || !log.silent.is_empty()
+        || !log.hung.is_empty()
+        || !log.owners.is_empty()
+        || log.csd.values().any(|w| w.ended.is_none());
+    if shown == 0
+        || printing_only
+        || !all_shown
+        || hangs
+        || !cpus.iter().all(|s| {
+            quiet(s) && (s.placed || !matches!(s.doing, Doing::Idle | Doing::User | Doing::Runs(_)))
+        })
+    {
+        let unknown = if hangs {
+            "the log says that something hangs, and no backtrace here shows what waits".to_string()
+        } else if log.dumps == 0 {
             "there is no backtrace of a CPU in this log".to_string()
         } else {
             "no backtrace here shows what a CPU waits for".to_string()

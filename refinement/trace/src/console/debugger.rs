@@ -29,6 +29,9 @@ pub(super) fn read(number: u64, text: &str, stream: &mut Stream, log: &mut Log) 
                 n > 0 || frames == 0 || d.items.iter().any(|i| matches!(i, Item::Marker(..)))
             });
             if open {
+                if let Some(dump) = stream.dump.as_mut().filter(|_| n == 0) {
+                    dump.numbered = true;
+                }
                 push(stream, Item::Frame(frame));
             }
             true

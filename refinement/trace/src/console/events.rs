@@ -66,9 +66,6 @@ pub(super) fn read(number: u64, line: Cleaned<'_>, stream: &mut Stream, log: &mu
             }
         }
         b'l' => owner(number, text, stream, log),
-        b'D' if text.starts_with("Dumping ftrace buffer:") => {
-            log.ftrace.get_or_insert(number);
-        }
         b'K' if text.starts_with("Kernel panic") => {
             log.panic.get_or_insert(number);
         }
@@ -267,6 +264,7 @@ fn other(number: u64, line: Cleaned<'_>, stream: &mut Stream, log: &mut Log) {
         // `from CPU 0 to CPUs 1-3:`; those who are asked and who asked are the machine.
         if let Some(to) = rest.find("to CPUs ").map(|at| &rest[at + 8..]) {
             let from = rest.strip_prefix("from CPU ").and_then(leading);
+            log.askers.extend(from);
             log.asked
                 .extend(cpu_list(to.trim_end_matches(':')).into_iter().chain(from));
         }

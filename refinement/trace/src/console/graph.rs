@@ -101,6 +101,11 @@ impl<'a> Waits<'a> {
         {
             holders.push((self.on_cpu(*owner), *line, None));
         }
+        if let Some((traced, _)) = lock.traced {
+            let holds = |s: &&&Situation| s.who != waiter.who && holds_traced(s, traced).is_some();
+            let by_trace = self.of.values().filter(holds);
+            holders.extend(by_trace.map(|s| (s.who, holds_traced(s, traced).unwrap_or(0), None)));
+        }
         let by_list = self.log.held.iter().flat_map(|(pid, list)| {
             list.iter()
                 .enumerate()
@@ -262,10 +267,12 @@ impl<'a> Waits<'a> {
             });
         }
         if let Some(held) = of.holds.iter().find(|h| {
-            h.how == How::Printed
-                && h.map.zip(lock.address).is_some_and(|(map, (address, _))| {
-                    (0..=0x28).contains(&map.wrapping_sub(address))
-                })
+            let printed = h
+                .map
+                .zip(lock.address)
+                .is_some_and(|(map, (address, _))| (0..=0x28).contains(&map.wrapping_sub(address)));
+            let traced = h.traced.is_some() && h.traced == lock.traced.map(|(name, _)| name);
+            h.how == How::Printed && (printed || traced)
         }) {
             edges.push(Edge {
                 from: of.who,
@@ -391,6 +398,12 @@ impl<'a> Waits<'a> {
             });
         }
     }
+}
+
+/// The line where somebody took a lock that a trace names so.
+fn holds_traced(s: &Situation, traced: u64) -> Option<u64> {
+    let held = s.holds.iter().find(|h| h.traced == Some(traced))?;
+    Some(held.line)
 }
 
 /// Whether the interrupted code looks like a user of the same lock: it was caught taking or holding one, in the same

@@ -68,6 +68,10 @@ pub struct Dump {
     pub garbled: Option<u64>,
     /// The stack was printed to its end.
     pub ended: bool,
+    /// The stack was printed to an end behind which nothing of this CPU follows.
+    pub closed: bool,
+    /// A debugger numbered the frames, and the first is here.
+    pub numbered: bool,
 }
 
 /// The states that the watchdog of `CONFIG_CSD_LOCK_WAIT_DEBUG` reports.
@@ -181,12 +185,16 @@ pub struct Log {
     pub silent: BTreeMap<u32, u64>,
     /// CPUs that were asked for a backtrace, and who asked.
     pub asked: BTreeSet<u32>,
+    /// Who asked: it runs.
+    pub askers: BTreeSet<u32>,
     /// How many CPUs there are, and the line that says so.
     pub number_of_cpus: Option<(u32, u64)>,
     /// A line that says that this is a guest.
     pub guest: Option<u64>,
     /// Kernel version.
     pub version: Option<(u32, u32)>,
+    /// A line that says where a CPU is, and no line says which.
+    pub orphan: Option<u64>,
     /// A line that says that everything stopped: a panic.
     pub panic: Option<u64>,
     /// Tasks that `khungtaskd` reports.
@@ -201,6 +209,8 @@ pub struct Log {
     pub splats: Vec<Report>,
     /// A dump of ftrace's in the log.
     pub ftrace: Option<u64>,
+    /// What that dump comes to.
+    pub trace: Option<Box<crate::ftrace::report::Report>>,
     /// Why the end of the input may be missing.
     pub cut: Vec<String>,
     /// Boots: lines of `Linux version`.

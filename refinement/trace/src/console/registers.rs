@@ -37,9 +37,10 @@ pub const GENERAL: [&str; 15] = [
 ];
 
 /// Names worth keeping: x86-64's, the per-CPU base, the page tables, the first argument elsewhere.
-const NAMES: [&str; 26] = [
-    "RAX", "RBX", "RCX", "RDX", "RSI", "RDI", "RBP", "R08", "R09", "R10", "R11", "R12", "R13",
-    "R14", "R15", "RSP", "GS", "CR3", "EAX", "EBX", "ECX", "EDX", "ESI", "EDI", "EBP", "ESP",
+const NAMES: [&str; 27] = [
+    "ORIG_RAX", "RAX", "RBX", "RCX", "RDX", "RSI", "RDI", "RBP", "R08", "R09", "R10", "R11", "R12",
+    "R13", "R14", "R15", "RSP", "GS", "CR3", "EAX", "EBX", "ECX", "EDX", "ESI", "EDI", "EBP",
+    "ESP",
 ];
 
 /// Reads `NAME: value` pairs of a line into registers. A value that is cut is left out: only 16 digits are a whole

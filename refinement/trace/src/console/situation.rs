@@ -89,6 +89,9 @@ pub struct LockName {
     /// The function that takes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub taken_by: Option<String>,
+    /// Its name in a dump of ftrace's, the hashed address of its `lockdep_map`, and the line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traced: Option<(u64, u64)>,
 }
 
 impl LockName {
@@ -99,7 +102,10 @@ impl LockName {
             (Some((class, _)), Some((address, _)), _) => {
                 format!("the lock {class} at {address:#x}")
             }
-            (Some((class, _)), None, _) => format!("the lock {class}"),
+            (Some((class, _)), None, _) => match self.traced {
+                Some((name, _)) => format!("the lock {class} ({name:016x} in the trace)"),
+                None => format!("the lock {class}"),
+            },
             (None, Some((address, _)), _) => format!("the lock at {address:#x}"),
             (None, None, Some(function)) => format!("the lock that {function} takes"),
             (None, None, None) => "a lock that is not named".into(),
@@ -109,7 +115,8 @@ impl LockName {
     /// Surely the same lock.
     #[must_use]
     pub fn same(&self, other: &LockName) -> bool {
-        matches!((&self.address, &other.address), (Some((a, _)), Some((b, _))) if a == b)
+        let one = |a: &Option<(u64, u64)>, b: &Option<(u64, u64)>| matches!((a, b), (Some((a, _)), Some((b, _))) if a == b);
+        one(&self.address, &other.address) || one(&self.traced, &other.traced)
     }
 }
 
@@ -173,6 +180,9 @@ pub struct Holds {
     pub map: Option<u64>,
     /// The class, or what the table calls it.
     pub lock: String,
+    /// Its name in a dump of ftrace's: see [`LockName::traced`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traced: Option<u64>,
     /// The line.
     pub line: u64,
     /// How it is known.
@@ -216,8 +226,15 @@ pub struct Situation {
     pub holds: Vec<Holds>,
     /// In how many reports it was at the same place.
     pub samples: u32,
-    /// It moved between reports: the functions.
+    /// Another task ran on it between two reports.
     pub moved: bool,
+    /// It was at the same place in all of them.
+    #[serde(skip)]
+    pub stays: bool,
+    /// The innermost function is here: registers name it and the stack follows, or a debugger numbers it. Without,
+    /// lines are missing, and neither what it does nor its interrupts can be taken from what is left.
+    #[serde(skip)]
+    pub placed: bool,
     /// The stack is there to its end.
     pub whole: bool,
     /// The registers where it waits.
@@ -303,7 +320,12 @@ fn of_cpu(cpu: u32, dumps: &[Dump], log: &Log) -> Option<Situation> {
     let here =
         |s: &&Situation| s.place.as_ref().map(|p| &p.0) == situation.place.as_ref().map(|p| &p.0);
     let same = places.iter().filter(here).count();
+    situation.stays = places.len() == same;
     situation.samples = same.max(1) as u32;
-    situation.moved = places.len() > same;
+    let task = |s: &Situation| s.task.as_ref().and_then(|(_, pid)| *pid);
+    // Another function may be another turn of one loop; another task is not.
+    let scheduled =
+        |s: &Situation| matches!((task(s), task(&situation)), (Some(a), Some(b)) if a != b);
+    situation.moved = places.iter().any(scheduled);
     Some(situation)
 }

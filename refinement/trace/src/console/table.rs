@@ -87,6 +87,20 @@ impl Does {
         }
     }
 
+    /// Waits for somebody.
+    #[must_use]
+    pub fn waits(self) -> bool {
+        self.spins()
+            || matches!(
+                self,
+                Does::AwaitsAcks
+                    | Does::AwaitsStoppers
+                    | Does::AwaitsEverybody
+                    | Does::AwaitsHandler
+                    | Does::SleepsForLock
+            )
+    }
+
     /// Spins for a lock, in any mode.
     #[must_use]
     pub fn spins(self) -> bool {

@@ -9,7 +9,8 @@ pub const SYSRQ_L: &str =
 /// Who awaits whom.
 pub const CSD: &str = "csdlock_debug=1 on the command line (CONFIG_CSD_LOCK_WAIT_DEBUG): the kernel then names the CPU that is awaited";
 /// What happened before.
-pub const FTRACE: &str = "ftrace_dump_on_oops on the command line, with lock, irq and csd events on (docs/ftrace.md)";
+pub const FTRACE: &str =
+    "ftrace_dump_on_oops on the command line, with lock, irq and csd events on (docs/ftrace.md)";
 /// Who holds which lock.
 pub const LOCKDEP: &str = "CONFIG_PROVE_LOCKING and sysrq-d: the locks that each task holds";
 /// Whether a CPU moves.

@@ -53,7 +53,7 @@ pub fn notes(waits: &Waits<'_>) -> Vec<(String, u64)> {
             && waits
                 .of
                 .get(&Who::Cpu(*cpu))
-                .is_some_and(|s| s.samples > 1 && !s.moved)
+                .is_some_and(|s| s.samples > 1 && s.stays)
         {
             notes.push((format!("CPU{cpu} was reported stuck {n} times, always at the same place: a hang, not a slow section"), log.stuck[cpu].line));
         }
@@ -66,6 +66,16 @@ pub fn notes(waits: &Waits<'_>) -> Vec<(String, u64)> {
             "the kernel's own threads or timers did not run: as on a stalled host".into(),
             *line,
         ));
+    }
+    if let (Some(trace), Some(line)) = (&log.trace, log.ftrace) {
+        let mut words = format!(
+            "the dump of ftrace's was read along: {} events",
+            trace.counts.events
+        );
+        for missing in trace.unsure().iter().take(3) {
+            words += &format!("; {missing}");
+        }
+        notes.push((words, line));
     }
     for (name, who) in same_mm(waits) {
         notes.push((name, who));

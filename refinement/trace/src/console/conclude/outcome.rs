@@ -2,7 +2,7 @@
 
 use super::{Because, get};
 use crate::console::graph::Waits;
-use crate::console::situation::{Context, Doing, Situation, Who};
+use crate::console::situation::{Context, Doing, How, Situation, Who};
 use std::collections::BTreeSet;
 
 /// How a wait ends, or what is not known about it.
@@ -43,6 +43,9 @@ pub(super) fn runs(waits: &Waits<'_>, of: &Situation, stuck: Option<u64>) -> Out
         .place
         .as_ref()
         .map_or(String::new(), |p| format!(" in {}", p.0));
+    if !of.placed {
+        return lost(of);
+    }
     match (&of.doing, &of.irqs) {
         (Doing::Idle, _) => Outcome::ends(
             Because::InterruptsOn,
@@ -163,6 +166,17 @@ pub(super) fn outcome(waits: &Waits<'_>, of: &Situation, path: &mut Vec<Who>) ->
     }
 }
 
+/// The innermost frames of a CPU are missing.
+fn lost(of: &Situation) -> Outcome {
+    Outcome::unknown(
+        format!(
+            "lines of {}'s backtrace (line {}) are missing, so where it is, is not known",
+            of.who, of.line
+        ),
+        &[get::AGAIN],
+    )
+}
+
 /// What becomes of whoever is waited for as the holder of a lock.
 fn follow(waits: &Waits<'_>, who: Who, path: &mut Vec<Who>) -> Outcome {
     let Some(of) = waits.of.get(&who) else {
@@ -232,6 +246,12 @@ fn taken(waits: &Waits<'_>, to: u32, path: &mut Vec<Who>) -> Outcome {
     if of.doing == Doing::Offline {
         return Outcome::ends(Because::Offline, format!("CPU{to} is offline"), of.line);
     }
+    if !of.placed
+        && of.irqs.as_ref().is_some_and(|i| i.on)
+        && !matches!(of.doing, Doing::NotShown(_))
+    {
+        return lost(of);
+    }
     match (&of.irqs, of.doing.waits()) {
         // It takes the interrupt where it waits.
         (Some(irqs), true) if irqs.on => Outcome::ends(
@@ -243,7 +263,7 @@ fn taken(waits: &Waits<'_>, to: u32, path: &mut Vec<Who>) -> Outcome {
         (Some(irqs), false)
             if irqs.on
                 && matches!(of.doing, Doing::NotKnown(_))
-                && waits.log.stuck.contains_key(&to)
+                && waits.log.stuck.get(&to).is_some_and(|s| !s.hard)
                 && of.context == Context::Softirq =>
         {
             Outcome::ends(
@@ -283,7 +303,20 @@ fn acks(waits: &Waits<'_>, of: &Situation, path: &mut Vec<Who>) -> Outcome {
         return Outcome::ends(Because::WaitEnded, words, wait.ended.unwrap_or(0));
     }
     if !targets.is_empty() {
-        let each: Vec<Outcome> = targets.iter().map(|t| taken(waits, t.cpu, path)).collect();
+        let each: Vec<Outcome> = targets
+            .iter()
+            .map(|t| {
+                let outcome = taken(waits, t.cpu, path);
+                match (&t.how, &outcome) {
+                    // Arithmetic with registers is enough to suspect a CPU, and too little to clear all others.
+                    (How::Inferred(why), Outcome::Ends(_)) => Outcome::unknown(
+                        format!("that {} awaits CPU{} is inferred: {why}", of.who, t.cpu),
+                        &[get::CSD, get::SYSRQ_L, get::ALL_CPUS],
+                    ),
+                    _ => outcome,
+                }
+            })
+            .collect();
         return each
             .into_iter()
             .reduce(Outcome::and)

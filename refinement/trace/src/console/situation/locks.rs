@@ -100,6 +100,7 @@ pub(super) fn held_by_lockdep(dump: &Dump, doing: &Doing, log: &Log, holds: &mut
         holds.push(Holds {
             map: held.map,
             lock: held.class.clone(),
+            traced: None,
             line: held.line,
             how: How::Printed,
         });
@@ -120,6 +121,7 @@ pub(super) fn held_by_table(segment: &Segment, interrupted: &[Vec<Frame>], holds
                 holds.push(Holds {
                     map: None,
                     lock: (*lock).to_string(),
+                    traced: None,
                     line: frame.line,
                     how,
                 });

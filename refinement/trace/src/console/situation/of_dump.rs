@@ -3,7 +3,7 @@
 use super::locks::{held_by_lockdep, held_by_table, lock_name};
 use super::{Context, Doing, How, Irqs, LockName, Situation, Who};
 use crate::console::frame::{Frame, Marker};
-use crate::console::log::{CsdState, Dump, Log};
+use crate::console::log::{CsdState, Dump, Item, Kind, Log};
 use crate::console::segment::{Contexts, Segment, contexts};
 use crate::console::table::{Does, does};
 
@@ -18,7 +18,7 @@ pub fn of_dump(who: Who, dump: &Dump, log: &Log) -> Situation {
     let empty = Segment::default();
     let first = segments.first().unwrap_or(&empty);
     let context = context_of(first, segments.len() > 1);
-    let (mut doing, place) = doing(first, dump, reports);
+    let (mut doing, place) = doing(first, dump, reports, log);
     if let Doing::Spins(lock) | Doing::SleepsFor(lock) = &mut doing {
         *lock = lock_name(first, dump, log);
     }
@@ -65,8 +65,40 @@ pub fn of_dump(who: Who, dump: &Dump, log: &Log) -> Situation {
         holds,
         samples: 1,
         moved: false,
+        stays: true,
+        placed: placed(dump),
         whole: dump.ended,
         registers: first.registers.clone(),
+    }
+}
+
+/// Whether the innermost function is sure to be the one that is here first.
+fn placed(dump: &Dump) -> bool {
+    if dump.numbered || dump.skipped_idle {
+        return true;
+    }
+    let first = dump.items.iter().position(|item| {
+        matches!(
+            item,
+            Item::At(..) | Item::Trace | Item::Frame(_) | Item::Marker(..)
+        )
+    });
+    let Some(first) = first else {
+        return dump.kind == Kind::Registers;
+    };
+    match &dump.items[first] {
+        // Of a system call, below the kernel's frames: those are missing.
+        Item::At(_, true) => !dump.items.iter().any(|item| {
+            matches!(item, Item::Registers(r) if r.get("ORIG_RAX").is_some_and(|call| call < 0x1000))
+        }),
+        // Registers of an interrupted context have no words behind them.
+        Item::At(..) => {
+            let behind = dump.items[first + 1..].iter().find(|item| {
+                matches!(item, Item::At(_, false) | Item::Trace | Item::Frame(_) | Item::Marker(..))
+            });
+            matches!(behind, None | Some(Item::Trace)) || matches!(behind, Some(Item::At(..)))
+        }
+        _ => false,
     }
 }
 
@@ -117,7 +149,12 @@ fn context_of(segment: &Segment, above: bool) -> Context {
 }
 
 /// What the innermost frames do.
-fn doing(segment: &Segment, dump: &Dump, reports: Option<u64>) -> (Doing, Option<(String, u64)>) {
+fn doing(
+    segment: &Segment,
+    dump: &Dump,
+    reports: Option<u64>,
+    log: &Log,
+) -> (Doing, Option<(String, u64)>) {
     if reports.is_some() || dump.oops.is_some() {
         return (
             Doing::Prints,
@@ -161,7 +198,9 @@ fn doing(segment: &Segment, dump: &Dump, reports: Option<u64>) -> (Doing, Option
             Some(Does::Softirq) => return (Doing::Runs("it runs softirqs".into()), at),
             // A delay by itself ends, unless its caller's name says that it waits for something.
             None => match delay {
-                Some(delay) if !sounds_like_a_wait(&frame.function) => {
+                Some(delay)
+                    if ends_by_itself(segment, log) && !sounds_like_a_wait(&frame.function) =>
+                {
                     let why = format!(
                         "{}, called by {}, counts time",
                         delay.function, frame.function
@@ -180,6 +219,15 @@ fn doing(segment: &Segment, dump: &Dump, reports: Option<u64>) -> (Doing, Option
         Doing::NotKnown(first.function.clone()),
         Some((first.function.clone(), first.line)),
     )
+}
+
+/// Whether a delay is one that somebody asked for: `__spin_lock_debug`, to 4.1, calls `__delay` itself.
+fn ends_by_itself(segment: &Segment, log: &Log) -> bool {
+    log.version.is_some_and(|version| version >= (4, 2))
+        || segment
+            .frames
+            .iter()
+            .any(|f| f.function.contains("udelay") || f.function.contains("ndelay"))
 }
 
 fn sounds_like_a_wait(function: &str) -> bool {
