@@ -40,9 +40,16 @@ pub struct Cpu<'id, M, C> {
     label = "this captures one",
     note = "use the token that the section lends: it is this CPU, as it is inside"
 )]
-pub trait CarriesNoCpu {}
+pub trait CarriesNoCpu: carries::WhatIsSent {}
 #[diagnostic::do_not_recommend]
 impl<T: Send> CarriesNoCpu for T {}
+
+/// Without it another crate could say of a `&mut dyn FnMut` of its own that it carries nothing.
+mod carries {
+    pub trait WhatIsSent {}
+    #[diagnostic::do_not_recommend]
+    impl<T: Send> WhatIsSent for T {}
+}
 
 /// A lifetime that fits no other.
 pub(crate) type Brand<'id> = PhantomData<fn(&'id ()) -> &'id ()>;

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! The core has no dependency, does not allocate and is `no_std`. Two machines run it, each behind a feature: `sim`
-//! (one CPU at a time, every operation announced) and `host` (threads and signals). `tracing` brings an observer.
+//! (one CPU at a time, every operation announced) and `host` (threads and signals); the third is a program of its own,
+//! in `impl/bare`. [`live`] is what the host and that one share. `tracing` brings an observer.
 //!
 //! ```
 //! # #[cfg(feature = "sim")] {
@@ -39,7 +40,7 @@
 //! ```
 //!
 //! Limitations: sequential consistency (x86-TSO is a later step), ticket-fair locks, one flush vector with one slot
-//! per sender, one kernel entry, one pte and one huge pmd per mm, middle page-table levels folded.
+//! per sender, one kernel entry, one pte and one huge pmd per mm.
 #![no_std]
 #![deny(unsafe_code)]
 

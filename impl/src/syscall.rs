@@ -41,11 +41,26 @@ impl Sealed for Settled {}
 impl NothingOwed for Settled {}
 
 impl<M: Machine> Cpu<'_, M, Task> {
-    /// Enters the kernel from user mode; over when `call` has returned there.
+    /// Enters the kernel from user mode; over when `call` has returned there. If it unwinds instead, every mm is
+    /// flushed on the way: nobody knows any more what was owed.
     pub fn syscall(&mut self, call: impl for<'s> FnOnce(Syscall<'s, M>) -> UserReturn<'s>) {
+        let oops = Oops(self);
         let UserReturn(_) = call(Syscall {
-            cpu: self.reenter(),
+            cpu: oops.0.reenter(),
         });
+        core::mem::forget(oops);
+    }
+}
+
+/// Dropped only by a system call that unwinds, wherever what it owed has gone. Frames and counts that were gathered are
+/// lost with it; a frame that is never freed and a count that stays raised do no harm but to speed.
+struct Oops<'c, 'id, M: Machine>(&'c mut Cpu<'id, M, Task>);
+
+impl<M: Machine> Drop for Oops<'_, '_, M> {
+    fn drop(&mut self) {
+        for mm in (0..self.0.m().env().mms).map(MmId) {
+            flush_tlb_mm(self.0, mm);
+        }
     }
 }
 

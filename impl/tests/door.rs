@@ -56,6 +56,21 @@ fn only_the_token_that_may_awaits_acknowledgements() {
 }
 
 #[test]
+fn no_path_names_a_design() {
+    // Each takes its design as a parameter; one that named another could flush at that one's moments.
+    for (path, text) in sources("path") {
+        let named = [
+            "V2_6_36", "V2_6_37", "V2_6_38", "Rwlock", "Woodman", "Deferred", "Tracked", "Combined",
+        ];
+        assert!(
+            named.iter().all(|d| !text.contains(d)),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+#[test]
 fn no_path_has_a_key_to_the_door() {
     // The types see to it that whoever lacks a key of his own cannot open the door; this says who has one. The first
     // begins a context, the last is the escape hatch.

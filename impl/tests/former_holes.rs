@@ -5,7 +5,7 @@
 
 use shootdown_impl::cpu::{Cpu, Task};
 use shootdown_impl::design::AfterUnlockTracked;
-use shootdown_impl::design::{Combined, Design, IrqSave, PgdSpin, Tracked, V2_6_38};
+use shootdown_impl::design::{Combined, Design, IrqSave, PgdSpin, Tracked, V2_6_37, V2_6_38};
 use shootdown_impl::env::Environment;
 use shootdown_impl::id::MmId;
 use shootdown_impl::irq::Vector;
@@ -38,7 +38,11 @@ enum Path {
     ChangesTwice,
     /// Not a hole, but near: the section unwinds.
     UnwindsOutOfASection,
-    /// What types cannot keep: whoever has the machine.
+    /// A flush that is owed when the system call unwinds, and everything of it forgotten.
+    UnwindsWithAFlushOwed,
+    /// What types cannot keep: a path of a design that breaks the rule, called by its name.
+    NamesAnotherDesign,
+    /// Whoever has the machine.
     UsesTheBareDoor,
     /// And code that never ends.
     LoopsInASection,
@@ -86,6 +90,18 @@ impl Path {
                 assert!(std::panic::catch_unwind(section).is_err());
                 flush_tlb_page(cpu, MM0);
             }
+            Self::UnwindsWithAFlushOwed => {
+                let call = std::panic::AssertUnwindSafe(|| {
+                    cpu.syscall(|call| {
+                        let gathered = call.tlb_gather_mmu::<D>(MM0).zap_pte_range();
+                        core::mem::forget(gathered);
+                        std::panic::resume_unwind(Box::new(()))
+                    });
+                });
+                assert!(std::panic::catch_unwind(call).is_err());
+                cpu.syscall(|call| call.return_to_user());
+            }
+            Self::NamesAnotherDesign => page_referenced_one::<V2_6_37, M>(cpu, MM0),
             Self::LoopsInASection => {
                 cpu.with_pte_lock::<D::PtLock, _>(MM0, |pte, _| {
                     loop {
@@ -184,10 +200,26 @@ fn what_is_left_of_each_hole_neither_hangs_nor_leaves_anything_owed() {
 }
 
 #[test]
+fn a_system_call_that_unwinds_leaves_no_stale_translation() {
+    for seed in 0..RUNS {
+        let (outcome, state) = run_on::<Tracked>(1, Path::UnwindsWithAFlushOwed, seed);
+        assert_eq!(outcome, Outcome::Finished, "seed {seed}");
+        assert_eq!(state.violation, None, "seed {seed}");
+        assert!(!state.strict_rule_broken, "seed {seed}");
+    }
+}
+
+#[test]
 fn what_the_types_cannot_keep_is_noticed_by_the_machine() {
     // Whoever has the machine can turn its interrupts off behind the token: seen at the wait, and it hangs.
     let runs: Vec<_> = (0..RUNS)
         .map(|seed| run::<Tracked>(Path::UsesTheBareDoor, seed))
+        .collect();
+    assert!(runs.iter().any(|(_, state)| state.strict_rule_broken));
+    assert!(runs.iter().any(|(o, _)| *o == Outcome::Deadlock));
+    // A path takes its design as a parameter, and nothing ties a CPU to one.
+    let runs: Vec<_> = (0..RUNS)
+        .map(|seed| run::<Tracked>(Path::NamesAnotherDesign, seed))
         .collect();
     assert!(runs.iter().any(|(_, state)| state.strict_rule_broken));
     assert!(runs.iter().any(|(o, _)| *o == Outcome::Deadlock));

@@ -91,6 +91,10 @@ impl<'h, C: Code, O: Observer> HostCpu<'h, C, O> {
             if !spins.is_multiple_of(SPINS_BEFORE_YIELD) {
                 core::hint::spin_loop();
             } else if self.host.aborted() {
+                if std::thread::panicking() {
+                    // Already on the way out.
+                    break;
+                }
                 resume_unwind(Box::new(TakenDown));
             } else {
                 std::thread::yield_now();

@@ -6,6 +6,8 @@
 
 mod record;
 
+pub use record::Disk;
+
 use std::path::PathBuf;
 use std::string::String;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -21,7 +23,6 @@ use crate::env::Environment;
 use crate::fault::{Fault, Faulty};
 use crate::host::interrupt::SignalBlocked;
 use crate::host::recorder::Recorder;
-use crate::host::stress::record::Disk;
 use crate::host::trace::{Header, SCHEMA};
 use crate::host::watchdog::{HangReport, Watch};
 use crate::host::{Host, HostCpu, HostViolation, IrqMode};
@@ -294,7 +295,7 @@ impl<C: Code> Session<'_, C> {
             let writer = thread::Builder::new()
                 .name("trace writer".into())
                 .spawn_scoped(scope, || {
-                    disk.write(
+                    disk.follow(
                         &recorder,
                         self.finish,
                         &done,

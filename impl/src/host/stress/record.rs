@@ -18,12 +18,14 @@ use crate::host::trace::{Header, TraceWriter};
 
 /// A trace file that has its header. It grows under a name of its own, and gets the one that was asked for when it is
 /// done: a full disk does not cost an earlier trace.
-pub(super) struct Disk {
+pub struct Disk {
     path: PathBuf,
     /// Where it grows; the path itself if that is a device or a pipe.
     growing: PathBuf,
     file: File,
     writer: TraceWriter<File>,
+    /// The disk has given out.
+    error: Option<io::Error>,
 }
 
 /// `FILE.part`.
@@ -34,6 +36,10 @@ fn part(path: &Path) -> PathBuf {
 }
 
 impl Disk {
+    /// Begins a trace.
+    ///
+    /// # Errors
+    /// If the file cannot be written, or not even its header.
     pub fn create(path: &Path, header: &Header) -> io::Result<Self> {
         let path = &fs::canonicalize(path).unwrap_or_else(|_| path.into());
         let special = fs::metadata(path).is_ok_and(|known| !known.is_file());
@@ -54,6 +60,7 @@ impl Disk {
             growing,
             file,
             writer,
+            error: None,
         })
     }
 
@@ -66,9 +73,54 @@ impl Disk {
         Ok(&self.path)
     }
 
-    /// Writes what the recorder has until `done`. If the disk gives out, the run is told to `finish`; what was written
-    /// up to then stays. Also the last few events, for a report.
-    pub fn write(
+    /// Takes a record; it is written when all before it have been. Nothing any more once the disk has given out.
+    pub fn push(&mut self, record: Record) {
+        if self.error.is_none() {
+            self.writer.push(record);
+        }
+    }
+
+    /// Writes what is complete. False if the disk has given out: what was written up to then stays.
+    pub fn write(&mut self) -> bool {
+        if self.error.is_none() {
+            self.error = self.writer.write().err();
+        }
+        self.error.is_none()
+    }
+
+    /// Ends the trace: `complete` if the run ended by itself and nothing of it is missing.
+    pub fn finish(mut self, complete: bool) -> Recording {
+        let finished = match self.error {
+            None => self
+                .writer
+                .finish(complete)
+                .map_err(|e| self.error = Some(e))
+                .ok(),
+            Some(_) => None,
+        };
+        let whole = self.writer.whole();
+        if finished.is_none() {
+            // The last line may be a part of one. A device or a pipe keeps it.
+            let _ = self.file.set_len(whole.bytes);
+        }
+        let events = finished.unwrap_or(whole.events);
+        let path = match self.name(self.error.is_some()) {
+            Ok(path) => path.into(),
+            Err(e) => {
+                self.error.get_or_insert(e);
+                self.growing.clone()
+            }
+        };
+        Recording {
+            path,
+            events,
+            error: self.error.map(|e| e.to_string()),
+        }
+    }
+
+    /// Writes what the recorder has until `done`. If the disk gives out, the run is told to `finish`. Also the last few
+    /// events, for a report.
+    pub(super) fn follow(
         mut self,
         recorder: &Recorder<'_>,
         finish: &AtomicBool,
@@ -76,7 +128,6 @@ impl Disk {
         complete: &AtomicBool,
         keep: usize,
     ) -> (Recording, Vec<Record>) {
-        let mut error = None;
         let mut last: VecDeque<Record> = VecDeque::new();
         let keep = keep * 8;
         loop {
@@ -91,16 +142,11 @@ impl Disk {
                 if keep > 0 {
                     last.push_back(record);
                 }
-                if error.is_none() {
-                    self.writer.push(record);
-                }
+                self.push(record);
             });
-            if error.is_none()
-                && let Err(e) = self.writer.write()
-            {
+            if !self.write() {
                 recorder.stop();
                 finish.store(true, SeqCst);
-                error = Some(e);
             }
             if over {
                 break;
@@ -109,37 +155,9 @@ impl Disk {
                 thread::sleep(Duration::from_micros(200));
             }
         }
-        let complete = complete.load(SeqCst) && recorder.lost() == 0;
-        let finished = match error {
-            None => self
-                .writer
-                .finish(complete)
-                .map_err(|e| error = Some(e))
-                .ok(),
-            Some(_) => None,
-        };
-        let whole = self.writer.whole();
-        if finished.is_none() {
-            // The last line may be a part of one. A device or a pipe keeps it.
-            let _ = self.file.set_len(whole.bytes);
-        }
-        let events = finished.unwrap_or(whole.events);
-        let path = match self.name(error.is_some()) {
-            Ok(path) => path.into(),
-            Err(e) => {
-                error.get_or_insert(e);
-                self.growing.clone()
-            }
-        };
+        let recording = self.finish(complete.load(SeqCst) && recorder.lost() == 0);
         let mut last: Vec<Record> = last.into();
         last.sort_by_key(|r| r.seq);
-        (
-            Recording {
-                path,
-                events,
-                error: error.map(|e| e.to_string()),
-            },
-            last,
-        )
+        (recording, last)
     }
 }
