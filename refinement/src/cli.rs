@@ -1,5 +1,6 @@
 //! The command line: arguments only; what a subcommand does is in its own file.
 
+pub mod bare;
 pub mod bounds;
 pub mod check;
 pub mod ci;
@@ -81,6 +82,8 @@ enum Command {
     SecondOpinion(second_opinion::Args),
     /// The implementation on real threads; a watchdog explains a hang
     Stress(stress::Args),
+    /// The implementation on bare metal under QEMU; a watchdog explains a hang
+    Bare(bare::Args),
     /// Faults put in on purpose, and who noticed them
     ///
     /// Each fault is in the machine, the code or the dictionary between code and protocol. Everybody who must notice it
@@ -127,6 +130,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::SecondOpinion(args)) => second_opinion::run(&args),
         Some(Command::Stress(args)) => stress::run(&args),
+        Some(Command::Bare(args)) => bare::run(&args),
         Some(Command::Mutants(args)) => mutants::run(&args),
         Some(Command::Validate(args)) => validate::run(&args),
         Some(Command::Diagnose(args)) => diagnose::run(&args),

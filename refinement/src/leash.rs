@@ -103,10 +103,23 @@ pub enum Stderr {
 /// # Errors
 /// If it cannot be started.
 pub fn run<T>(
-    mut command: Command,
+    command: Command,
     stderr: Stderr,
     cancel: &AtomicBool,
     read: impl FnOnce(PipeReader) -> T,
+) -> io::Result<Ended<T>> {
+    run_known(command, stderr, cancel, |printed, _| read(printed))
+}
+
+/// As [`run`], for a `read` that wants to know which process it is.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn run_known<T>(
+    mut command: Command,
+    stderr: Stderr,
+    cancel: &AtomicBool,
+    read: impl FnOnce(PipeReader, Pid) -> T,
 ) -> io::Result<Ended<T>> {
     let (printed, writer) = io::pipe()?;
     match stderr {
@@ -133,7 +146,7 @@ pub fn run<T>(
     };
     let (read, status) = thread::scope(|scope| {
         let watching = scope.spawn(watch);
-        let read = read(printed);
+        let read = read(printed, group);
         let heard = Instant::now();
         while heard.elapsed() < PATIENCE && matches!(child.try_wait(), Ok(None)) {
             thread::sleep(Duration::from_millis(1));

@@ -11,6 +11,7 @@
 //! What every command needs to end well, whatever happens: [`cancel`] turns signals into one flag, [`leash`] holds other
 //! programs and their files, [`file`](mod@file) tries and writes files, [`memory`] says how much there is.
 
+pub mod bare;
 pub mod cancel;
 pub mod ci;
 pub mod code;

@@ -51,7 +51,7 @@ fn heavy(page: &str, command: &Command) -> Option<Heavy> {
     let readme = page == "README.md"
         && matches!(
             first,
-            None | Some("matrix" | "stress" | "second-opinion" | "report")
+            None | Some("matrix" | "stress" | "bare" | "second-opinion" | "report")
         );
     command.heavy.or(readme.then_some(Heavy::Ci))
 }

@@ -6,6 +6,7 @@ use crate::spin::SpinError;
 use crate::tlc::TlcError;
 use shootdown_impl::host::stress::StressError;
 use shootdown_ir::report::ReplayError;
+use shootdown_refinement::bare::BareError;
 use shootdown_refinement::mutants::evidence::EvidenceError;
 use shootdown_refinement::scenario::LoadError;
 use shootdown_spec::config::ConfigError;
@@ -36,6 +37,9 @@ pub enum CliError {
     /// The implementation could not be run.
     #[error("{0}")]
     StressRun(#[from] StressError),
+    /// Bare metal could not be had, or ended before its time.
+    #[error("{0}")]
+    Bare(#[from] BareError),
     /// The Spin verifier is missing or came to no verdict.
     #[error("{0}")]
     Spin(#[from] SpinError),
@@ -222,7 +226,8 @@ impl CliError {
             CliError::Spin(error) => error.exit_code(),
             CliError::Tlc(error) => error.exit_code(),
             CliError::CutOff { .. } | CliError::Unread { .. } => ExitCode::Incomplete,
-            CliError::Evidence(_) => ExitCode::Internal,
+            CliError::Evidence(_) | CliError::Bare(BareError::Died(_)) => ExitCode::Internal,
+            CliError::Bare(BareError::Cancelled) => ExitCode::Incomplete,
             CliError::StressRun(StressError::Thread(_)) => ExitCode::Internal,
             _ => ExitCode::Usage,
         }

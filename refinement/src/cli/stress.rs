@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use shootdown_impl::fault::Fault;
 use shootdown_impl::host::stress::{self, StressConfig, StressOutcome, Verdict};
-use shootdown_impl::host::trace::Line;
+use shootdown_impl::host::trace::{IrqsOffBy, Line};
 use shootdown_impl::host::watchdog::HangReport;
 use shootdown_impl::host::{HostViolation, IrqMode};
 use shootdown_impl::id::{CpuId, NR_CPUS, NR_MMS};
@@ -35,15 +35,14 @@ Exit codes:
      known is printed, and the trace has as many events as the message says
   4  internal error, or the system has no thread to give";
 
-/// Arguments of `stress`.
+/// What to run, on threads or on bare metal.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = EXIT_CODES,
     mut_arg("cpus", |a| a.help("Number of CPUs, 1 to 8 [default: 2]").value_parser(clap::value_parser!(u8).range(1..=8))),
     mut_arg("mms", |a| a.help("Number of mms at the start, 1 to 7 [default: 3]").value_parser(clap::value_parser!(u8).range(1..=7))),
     mut_arg("ops_per_cpu", |a| a.help("Stop after so many operations on each CPU, 1 to 255 [default: no limit]").value_parser(clap::value_parser!(u8).range(1..))),
 )]
-pub struct Args {
+pub struct RunArgs {
     #[command(flatten, next_help_heading = "Design")]
     design: DesignArgs,
     #[command(flatten, next_help_heading = "Environment")]
@@ -61,7 +60,21 @@ pub struct Args {
     seconds: Duration,
     /// Write every event to this file, as docs/trace-format.md says
     #[arg(long, value_name = "FILE", help_heading = "Run")]
-    record: Option<PathBuf>,
+    pub record: Option<PathBuf>,
+    /// Where the random choices start; CPUs still interleave as they like
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Run")]
+    seed: u64,
+    /// Text for people or JSON for programs
+    #[arg(long, value_enum, default_value_t, help_heading = "Run")]
+    pub format: Format,
+}
+
+/// Arguments of `stress`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct Args {
+    #[command(flatten)]
+    run: RunArgs,
     /// How interrupts are turned off: a flag the handler looks at, or the signal mask
     #[arg(
         long,
@@ -71,15 +84,9 @@ pub struct Args {
         help_heading = "Run"
     )]
     irq_mode: IrqModeArg,
-    /// Where the random choices start; threads still interleave as they like
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Run")]
-    seed: u64,
     /// Put a fault in, to see it caught
     #[arg(long, value_enum, value_name = "NAME", help_heading = "Run")]
     fault: Option<FaultArg>,
-    /// Text for people or JSON for programs
-    #[arg(long, value_enum, default_value_t, help_heading = "Run")]
-    format: Format,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -94,7 +101,7 @@ enum IrqModeArg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-enum FaultArg {
+pub enum FaultArg {
     /// The last CPU acknowledges flushes without flushing.
     SkipFlush,
     /// Nobody waits for acknowledgements, so frames are freed before the flush.
@@ -122,12 +129,15 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// What runs, in the specification's words.
-struct Plan {
+pub struct Plan {
     design: Design,
     environment: Environment,
+    /// As it was asked for.
+    workload: String,
     /// Operations of the implementation, each once.
     programs: Vec<String>,
-    config: StressConfig,
+    pub config: StressConfig,
+    fault: Option<FaultArg>,
 }
 
 /// Runs the implementation; a hang or a failed check is exit code 1.
@@ -139,18 +149,11 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     progress.finish_and_clear();
     let outcome = outcome?;
 
-    match args.format {
-        Format::Json => output::print_json(&StressJson::new(args, &plan, &outcome))?,
-        Format::Text => output::print(text(args, &plan, &outcome))?,
+    match args.run.format {
+        Format::Json => output::print_json(&StressJson::new(&plan, &outcome))?,
+        Format::Text => output::print(text(&plan, &outcome))?,
     }
-    if let Some((path, error)) = cut_short(&outcome) {
-        let events = outcome.recording.as_ref().map_or(0, |r| r.events);
-        output::complain!(
-            "error: {path}: {error}\n  the trace ends early: the first {} events are in it, and it has no end line",
-            output::count(events)
-        );
-    }
-    Ok(exit_code(&outcome))
+    Ok(ended(&outcome))
 }
 
 /// What a command line of `stress` comes to; nothing is printed.
@@ -166,7 +169,15 @@ pub fn outcome(line: &str) -> Result<StressOutcome, CliError> {
     Ok(stress::run(&args.plan()?.config, Some(&cancel))?)
 }
 
-fn exit_code(outcome: &StressOutcome) -> ExitCode {
+/// Says what is missing of the trace, and how to exit.
+pub fn ended(outcome: &StressOutcome) -> ExitCode {
+    if let Some((path, error)) = cut_short(outcome) {
+        let events = outcome.recording.as_ref().map_or(0, |r| r.events);
+        output::complain!(
+            "error: {path}: {error}\n  the trace ends early: the first {} events are in it, and it has no end line",
+            output::count(events)
+        );
+    }
     match outcome.verdict {
         Verdict::Clean => ExitCode::AsPromised,
         Verdict::Hung(_) | Verdict::Violated => ExitCode::NotAsExpected,
@@ -184,6 +195,18 @@ fn cut_short(outcome: &StressOutcome) -> Option<(String, &str)> {
 
 impl Args {
     fn plan(&self) -> Result<Plan, CliError> {
+        let mut plan = self.run.plan(self.fault)?;
+        plan.config.irq_mode = match self.irq_mode {
+            IrqModeArg::Soft => IrqMode::Soft,
+            IrqModeArg::Mask => IrqMode::SignalMask,
+        };
+        Ok(plan)
+    }
+}
+
+impl RunArgs {
+    /// What it comes to.
+    pub fn plan(&self, fault: Option<FaultArg>) -> Result<Plan, CliError> {
         let design = self.design.design("tracked")?;
         let given = &self.environment;
         let mut environment = given.environment();
@@ -213,16 +236,14 @@ impl Args {
                 duration: self.seconds,
                 max_operations: per_cpu.map(|n| n * u64::from(environment.cpus)),
                 programs: programs.clone(),
-                irq_mode: match self.irq_mode {
-                    IrqModeArg::Soft => IrqMode::Soft,
-                    IrqModeArg::Mask => IrqMode::SignalMask,
-                },
                 record: self.record.clone(),
                 seed: self.seed,
-                fault: self.fault.map(|f| f.fault(environment.cpus)),
+                fault: fault.map(|f| f.fault(environment.cpus)),
                 ..defaults
             },
             programs,
+            fault,
+            workload: self.workload.clone(),
         })
     }
 }
@@ -282,7 +303,7 @@ fn needs(program: &'static str, needs: &'static str) -> CliError {
 }
 
 /// A line on stderr while it runs; indicatif hides it where there is no terminal.
-fn progress(plan: &Plan) -> ProgressBar {
+pub fn progress(plan: &Plan) -> ProgressBar {
     let length = plan.config.duration;
     if length <= Duration::from_secs(1) {
         return ProgressBar::hidden();
@@ -301,13 +322,14 @@ fn progress(plan: &Plan) -> ProgressBar {
     bar
 }
 
-fn text(args: &Args, plan: &Plan, outcome: &StressOutcome) -> String {
+/// For people.
+pub fn text(plan: &Plan, outcome: &StressOutcome) -> String {
     let mut text = format!(
         "{} | {} | {}{}\n",
         plan.design,
         plan.environment,
-        args.workload,
-        match args.fault.and_then(|f| f.to_possible_value()) {
+        plan.workload,
+        match plan.fault.and_then(|f| f.to_possible_value()) {
             Some(fault) => format!(", fault: {}", fault.get_name()),
             None => String::new(),
         }
@@ -359,12 +381,12 @@ fn text(args: &Args, plan: &Plan, outcome: &StressOutcome) -> String {
 
 /// What `stress --format json` prints.
 #[derive(Debug, Serialize)]
-struct StressJson<'a> {
-    schema: &'static str,
+pub struct StressJson<'a> {
+    pub schema: &'static str,
     design: String,
     environment: Environment,
     workload: &'a [String],
-    irq_mode: IrqMode,
+    pub irq_mode: IrqsOffBy,
     seed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<FaultArg>,
@@ -401,7 +423,8 @@ struct LatencyJson {
 }
 
 impl<'a> StressJson<'a> {
-    fn new(args: &Args, plan: &'a Plan, outcome: &'a StressOutcome) -> Self {
+    /// Of this run.
+    pub fn new(plan: &'a Plan, outcome: &'a StressOutcome) -> Self {
         let (verdict, hang) = match &outcome.verdict {
             Verdict::Clean => ("clean", None),
             Verdict::Violated => ("violated", None),
@@ -420,9 +443,9 @@ impl<'a> StressJson<'a> {
             design: plan.design.to_string(),
             environment: plan.environment,
             workload: &plan.programs,
-            irq_mode: plan.config.irq_mode,
+            irq_mode: plan.config.irq_mode.into(),
             seed: plan.config.seed,
-            fault: args.fault,
+            fault: plan.fault,
             verdict,
             hang,
             violations: outcome.violations,
