@@ -18,12 +18,17 @@
 //! | [`compare`] | one schedule on two sides |
 //! | [`bundle`] | a run as one HTML file |
 //! | [`page`] | the page of a scenario file |
+//! | [`diagnosis`] | console logs |
+//! | [`scenario`] | scenarios that come as text |
+//! | [`corpus`] | scenarios that come along |
 
 mod api;
 mod assets;
 mod bundle;
 mod clients;
 mod compare;
+mod corpus;
+mod diagnosis;
 mod error;
 mod fates;
 mod guard;
@@ -32,6 +37,7 @@ mod listen;
 mod lru;
 mod matrix;
 mod page;
+mod scenario;
 mod server;
 mod stream;
 mod subject;

@@ -14,9 +14,12 @@ mod browser {
     mod compare;
     mod devtools;
     mod explorer;
+    mod log;
     mod long_run;
     mod one_file;
     mod picture;
+    mod picture_fits;
+    mod scenario;
     mod server;
     mod share;
     mod start;

@@ -5,6 +5,7 @@ mod expected;
 
 mod web {
     mod compare;
+    mod diagnose;
     mod export;
     mod garbage;
     mod hour;
@@ -12,6 +13,7 @@ mod web {
     mod page;
     mod random;
     mod run;
+    mod scenario;
     mod server;
     mod streams;
     mod verdicts;

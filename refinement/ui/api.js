@@ -56,6 +56,51 @@ export async function getText(path, params) {
   return (await request(path, params)).text();
 }
 
+async function post(path, params, body, signal) {
+  let response;
+  try {
+    response = await fetch(apiUrl(path, params), { method: "POST", body, signal, headers: { "Content-Type": "text/plain; charset=utf-8" } });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError("The server does not answer.", "Is `shootdown explore` still running? What you typed is kept in this tab.");
+  }
+  if (response.ok) return response;
+  let told = {};
+  try {
+    told = (await response.json()).error || {};
+  } catch {
+    // Not JSON: the status has to do.
+  }
+  throw new ApiError(told.message || `the server answered ${response.status}`, told.hint, response.status);
+}
+
+// The answer to a text.
+export async function postJson(path, params, body, signal) {
+  return (await post(path, params, body, signal)).json();
+}
+
+// The data of the event `name` among those that are the answer to a text. Aborting ends the search behind it.
+export async function postEvents(path, params, body, signal, name) {
+  const response = await post(path, params, body, signal);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    text += part.value;
+    for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+      const lines = text.slice(0, end).split("\n");
+      text = text.slice(end + 2);
+      const of = (key) => lines.find((line) => line.startsWith(key))?.slice(key.length).trim();
+      const data = of("data:");
+      if (of("event:") === name) return JSON.parse(data);
+      if (of("event:") === "problem") {
+        const told = JSON.parse(data);
+        throw new ApiError(told.message, told.hint);
+      }
+    }
+  }
+  throw new ApiError("The answer broke off.", "Ask again.");
+}
+
 // Server-sent events by name. `EventSource` reconnects by itself; the banner says so meanwhile.
 // Returns how to stop. `closing` names the events after which nothing more will come.
 export function stream(path, params, handlers, closing) {

@@ -20,11 +20,17 @@ export function createChoices(place, options) {
   let list = [];
   let highlighted = 0;
   let enabled = [];
+  let finished = false;
+  let fates = true;
   const body = h("div", { class: "choices" });
   fill(place, body);
 
   function draw(focus) {
+    // What the hardware may do by itself comes last: no statement of the kernel is executed by it.
+    const hardware = (c) => c.kind === "fill";
+    list = [...list.filter((c) => !hardware(c)), ...list.filter(hardware)];
     enabled = list.filter((c) => c.enabled);
+    const statements = enabled.filter((c) => !hardware(c)).length;
     highlighted = Math.min(highlighted, Math.max(enabled.length - 1, 0));
     const cpus = [...new Set(list.map((c) => c.cpu))].sort();
     if (!list.length) {
@@ -33,13 +39,14 @@ export function createChoices(place, options) {
     }
     fill(
       body,
-      !enabled.length && h("p", { class: "sentence bad" }, "✗ Nothing can happen any more."),
-      cpus.map((cpu) => {
-        const mine = list.filter((c) => c.cpu === cpu);
+      finished && !statements ? h("p", { class: "sentence good-text" }, "✓ All operations are done.") : !enabled.length ? h("p", { class: "sentence bad" }, "✗ Nothing can happen any more.") : !statements && h("p", { class: "sentence bad" }, "✗ No CPU can execute another statement: only the page walker can move."),
+      [...cpus, "hardware"].map((cpu) => {
+        const mine = list.filter((c) => (cpu === "hardware" ? hardware(c) : c.cpu === cpu && !hardware(c)));
+        if (!mine.length) return null;
         return h(
           "section",
           { class: "choice-group" },
-          h("h3", {}, `CPU${cpu}`),
+          h("h3", {}, cpu === "hardware" ? "Hardware: page walks" : `CPU${cpu}`),
           h(
             "ul",
             {},
@@ -57,8 +64,8 @@ export function createChoices(place, options) {
                     title: c.action,
                     onclick: () => options.take(c),
                   },
-                  h("span", { class: "choice-label mono" }, c.label),
-                  h("span", { class: "choice-side" }, fateMark(c.fate), c.taken && h("span", { class: "chip", title: "the step this run takes next" }, "next")),
+                  h("span", { class: "choice-label mono" }, cpu === "hardware" ? `CPU${c.cpu}: ${c.label}` : c.label),
+                  h("span", { class: "choice-side" }, fates && fateMark(c.fate), c.taken && h("span", { class: "chip", title: "the step this run takes next" }, "next")),
                 ),
               );
             }),
@@ -73,8 +80,12 @@ export function createChoices(place, options) {
   }
 
   return {
-    show(choices) {
+    // `state` is the one they are choices of; `aboutDeadlock`: whether one follows is worth saying.
+    show(choices, state, aboutDeadlock) {
       list = choices || [];
+      finished = !!state && state.finished;
+      fates = aboutDeadlock;
+      draw(false);
       const taken = list.filter((c) => c.enabled).findIndex((c) => c.taken);
       highlighted = Math.max(taken, 0);
       draw(false);

@@ -13,6 +13,8 @@ function prepareCpu(cpu) {
   const add = (name, value) => Object.defineProperty(cpu, name, { value, configurable: true });
   add("holds", [...new Set(contexts.flatMap((context) => context.holds))]);
   add("waits", contexts.length ? contexts[0].waits : null);
+  // Locks that it waits for; of a scenario's, also those that a thread sleeps for while another runs.
+  add("awaits", contexts.filter((context, n) => n === 0 || context.on_top === false).flatMap((context) => (context.waits && context.waits.kind === "lock" ? [context.waits.on] : [])));
   add("stuck", contexts.some((context) => context.stuck));
 }
 

@@ -59,6 +59,11 @@ export function wrapText(text, chars, lines) {
         break;
       }
     }
+    // Rather inside of a name than inside of a word.
+    if (cut === chars && rest[chars] !== " ") {
+      const under = rest.lastIndexOf("_", chars - 1);
+      if (under > chars * 0.5) cut = under + 1;
+    }
     out.push(rest.slice(0, cut).trimEnd());
     rest = rest.slice(cut).trimStart();
   }

@@ -73,6 +73,7 @@ export function openExplorer(place, context, link, embedded) {
   async function load(wanted, how) {
     const mine = ++loading;
     fill(errors);
+    place.classList.remove("failed");
     place.classList.add("busy");
     try {
       const answer = prepare(embedded || (await getJson("run", { subject: wanted.subject || run?.subject || "spec", schedule: wanted.schedule, at: wanted.at, hashes: wanted.h })));
@@ -84,7 +85,10 @@ export function openExplorer(place, context, link, embedded) {
       else if (how === "replace") history.replaceState(null, "", runLink(run, at));
       wantFates();
     } catch (error) {
-      if (mine === loading && !closed) fill(errors, problem(error, () => load(wanted, how)));
+      if (mine !== loading || closed) return;
+      // What was on screen does not belong to this address.
+      place.classList.add("failed");
+      fill(errors, problem(error, () => load(wanted, how)));
     } finally {
       if (mine === loading) place.classList.remove("busy");
     }
@@ -98,6 +102,13 @@ export function openExplorer(place, context, link, embedded) {
     banner(m ? `This link means something else now: from ${from} on the run is not the one that was shared (${text}).` : null, "mismatch", "bad");
     const r = answer.refused;
     banner(r ? `The schedule goes further than the run: ${r.step ? `step ${r.step}, ${r.action}, ` : ""}${r.guard}.` : answer.misfit || null, "refused", "bad");
+  }
+
+  // The same for a link to the run that is on screen.
+  function mismatch(hashes) {
+    const wanted = hashes ? hashes.split(".") : [];
+    const n = wanted.findIndex((hash, i) => !String(run.states[i]?.hash ?? "").startsWith(hash));
+    return n < 0 ? null : { state: n, expected: wanted[n], found: run.states[n]?.hash ?? null };
   }
 
   function show(answer, row) {
@@ -133,11 +144,17 @@ export function openExplorer(place, context, link, embedded) {
     });
   }
 
+  // A mark that says "no deadlock follows" must not stand beside another violation as if all were well.
+  function aboutDeadlock() {
+    const bad = newViolations(run).flatMap(([, names]) => names);
+    return !bad.length || bad.includes("no_deadlock");
+  }
+
   function position() {
     const state = run.states[at];
     inspector.show(run, at);
     scrubber.show(run, at);
-    choices.show(state.choices || (at === run.at ? run.choices : null));
+    choices.show(state.choices || (at === run.at ? run.choices : null), state, aboutDeadlock());
     if (!state.choices && !offline) wantChoices();
     const bad = state.violated || [];
     const step = at ? run.steps[at - 1] : null;
@@ -148,7 +165,7 @@ export function openExplorer(place, context, link, embedded) {
       told.slice(0, 2).map((v) => h("p", { class: v.property === "no_deadlock" ? "sentence bad" : "sentence" }, h("strong", { class: "bad-text" }, `✗ ${v.title}: `), v.sentence)),
       !stuck && doomed && h("p", { class: "sentence bad" }, h("strong", {}, "▼ "), `From here on the deadlock cannot be avoided (since step ${run.doom}).`),
       bad.length > told.slice(0, 2).length && h("p", { class: "sentence" }, h("span", { class: "bad-text" }, "✗ "), "violated in this state: ", h("span", { class: "mono" }, bad.join(", "))),
-      h("p", { class: "sentence quiet" }, step ? [`step ${at}, CPU${step.cpu}: `, h("span", { class: "mono" }, step.source), step.note ? ` — ${step.note}` : "", " ", fateMark(state.fate)] : ["start ", fateMark(state.fate)]),
+      h("p", { class: "sentence quiet" }, step ? [`step ${at}, CPU${step.cpu}: `, h("span", { class: "mono" }, step.source), step.note ? ` — ${step.note}` : "", " ", aboutDeadlock() && fateMark(state.fate)] : ["start ", aboutDeadlock() && fateMark(state.fate)]),
     ];
     fill(verdictLine, lines);
     clearTimeout(linkTimer);
@@ -174,7 +191,7 @@ export function openExplorer(place, context, link, embedded) {
         const answer = await getJson("run", { subject: mine.subject, schedule: mine.schedule, at: row });
         if (closed || mine !== run) return;
         mine.states[row].choices = answer.states[row].choices || answer.choices;
-        if (row === at) choices.show(mine.states[row].choices);
+        if (row === at) choices.show(mine.states[row].choices, mine.states[row], aboutDeadlock());
       } catch (error) {
         if (!closed && mine === run) fill(errors, problem(error));
       }
@@ -192,6 +209,10 @@ export function openExplorer(place, context, link, embedded) {
     if (offline || !run) return;
     const config = run.config.schedule;
     if (run.fates_known) {
+      if (!aboutDeadlock()) {
+        fill(fateLine, "This run violates something else than no_deadlock: whether a deadlock follows is not marked.");
+        return;
+      }
       fill(fateLine, h("span", {}, "deadlock follows: "), ["always", "maybe", "never"].map((f) => h("span", { class: "fate-key" }, fateMark(f))));
       return;
     }
@@ -312,6 +333,7 @@ export function openExplorer(place, context, link, embedded) {
     follow(next) {
       if (run && next.schedule === run.schedule && (next.subject || "spec") === run.subject) {
         go(next.at === undefined ? run.states.length - 1 : Number(next.at));
+        checkHashes({ ...run, mismatch: mismatch(next.h) });
       } else load(next, "keep");
     },
     close() {

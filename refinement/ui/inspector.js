@@ -1,8 +1,8 @@
 // The right side: what is known about the state at the position, in five tabs.
 
 import { fill, h, s } from "./dom.js";
+import { standing } from "./standing.js";
 import { createStateTab } from "./state_tab.js";
-import { topContext } from "./timeline.js";
 import { drawWaits } from "./waits.js";
 
 const TABS = [
@@ -57,24 +57,6 @@ export function createInspector(place, options) {
     else if (tab === "columns") columns();
     else if (tab === "properties") fill(panel, properties());
     else source();
-  }
-
-  // One paragraph per CPU, in words.
-  function standing(state) {
-    return h(
-      "dl",
-      { class: "standing-list" },
-      state.cpus.map((cpu, c) => {
-        const context = topContext(cpu);
-        const facts = [
-          `${cpu.irqs_on ? "IF=1" : "IF=0"}, ${context ? `in ${context.function || context.program}()` : "idle"}${cpu.in_irq ? ", in an interrupt handler" : ""}`,
-          cpu.holds.length && `holds ${cpu.holds.join(", ")}`,
-          cpu.waits && cpu.waits.text,
-          ...cpu.pending.map((ipi) => `flush IPI from ${cpuName(ipi.from)} pending (${ipi.mm}${ipi.scope ? `, ${ipi.scope}` : ""})${ipi.why_not_taken ? `: ${ipi.why_not_taken}` : ""}`),
-        ];
-        return [h("dt", {}, `CPU${c}`), h("dd", {}, facts.filter(Boolean).map((fact) => h("div", {}, fact)))];
-      }),
-    );
   }
 
   function columns() {
@@ -236,8 +218,4 @@ export function createInspector(place, options) {
 // `no_lock_held_across_ipi_wait` may be broken after an underscore.
 function breakable(name) {
   return name.split("_").flatMap((part, n) => (n ? ["_", h("wbr", {}), part] : [part]));
-}
-
-function cpuName(who) {
-  return typeof who === "number" ? `CPU${who}` : who;
 }

@@ -5,16 +5,18 @@
 import { fill, h, s, wrapText } from "./dom.js";
 import { shortLock, timeline, topContext } from "./timeline.js";
 
-const ROW = 34;
-const TAIL = 106;
-const GUTTER = 46;
-const STRIP = 15;
+const ROW = 36;
+const TAIL = 122;
+const GUTTER = 50;
+const STRIP = 17;
 const TLB = 12;
 const IPI = 14;
-const LOCK = 54;
-const CHAR = 6.35;
-const SMALL = 5.6;
-const BOLD = 7.2;
+const LOCK = 64;
+const CHAR = 7.25;
+const SMALL = 6.9;
+const BOLD = 8;
+// Below this width the lock lanes are left out: who holds what stands in the lanes of the CPUs, too.
+const NARROW = 520;
 
 let counter = 0;
 
@@ -64,7 +66,7 @@ export function createLanes(place, options) {
 
   function measure() {
     const width = Math.max(scroller.clientWidth - 2, 300);
-    const locks = options.compact ? [] : model.locks;
+    const locks = options.compact || width < NARROW ? [] : model.locks;
     const locksWidth = locks.length * LOCK + (locks.length ? 8 : 0);
     const each = Math.max((width - GUTTER - locksWidth) / model.cpus.length, 132);
     let x = GUTTER;
@@ -106,7 +108,7 @@ export function createLanes(place, options) {
       for (let row = from + skip; row <= Math.min(to, drawn[1]); row += 12) {
         const ly = Math.max(y, top(row) + 2) + 6;
         if (row !== from && bottom(to) - ly < label.length * SMALL + 10) break;
-        group.append(s("text", { class: `bartext ${paint ? "onstripes" : "onbar"}`, transform: `translate(${x + width / 2 - 3.4} ${ly}) rotate(90)` }, label));
+        group.append(s("text", { class: `bartext ${paint ? "onstripes" : "onbar"}`, transform: `translate(${x + width / 2 - 4.2} ${ly}) rotate(90)` }, label));
       }
     }
     out.append(group);
@@ -172,10 +174,10 @@ export function createLanes(place, options) {
         "g",
         {},
         s("title", {}, [`step ${row}, ${p.cpu.name}: ${step.source}`, step.function && `in ${step.function}()`, step.note].filter(Boolean).join("\n")),
-        lines.map((line, n) => s("text", { x: p.text + 4, y: top(row) + 14 + n * 13, class: cls }, line)),
+        lines.map((line, n) => s("text", { x: p.text + 4, y: top(row) + 15 + n * 15, class: cls }, line)),
       );
       if (lines.length === 1 && remark) {
-        group.append(s("text", { x: p.text + 4, y: top(row) + 27, class: "remark" }, wrapText(remark, Math.floor((p.end - p.text - 6) / SMALL), 1)[0]));
+        group.append(s("text", { x: p.text + 4, y: top(row) + 30, class: "remark" }, wrapText(remark, Math.floor((p.end - p.text - 6) / SMALL), 1)[0]));
       }
       out.append(group);
     }
@@ -192,10 +194,14 @@ export function createLanes(place, options) {
       const x1 = leftward ? from.ipi - 2 : from.end;
       const x2 = to.ipi + IPI / 2 - 1;
       const pending = ipi.delivered === null || ipi.delivered === undefined;
-      const group = s("g", { class: pending ? "ipi pending" : "ipi" }, s("title", {}, `flush IPI from CPU${ipi.from} to CPU${ipi.to} for ${ipi.mm}, sent in step ${ipi.sent}${pending ? `, not delivered: ${ipi.why_pending || "not taken yet"}` : `, delivered in step ${ipi.delivered}`}${ipi.acked ? `, acknowledged in step ${ipi.acked}` : ""}`));
-      group.append(s("circle", { cx: leftward ? from.ipi + 2 : from.end, cy: y, r: 2.6, class: "dot full" }));
-      group.append(s("line", { x1, y1: y, x2: leftward ? x2 + 5 : x2 - 5, y2: y, "marker-end": `url(#${id}-${pending ? "late" : "head"})` }));
-      const tag = `flush IPI, ${ipi.mm}`;
+      const what = ipi.what || `flush IPI, ${ipi.mm}`;
+      const group = s("g", { class: pending ? "ipi pending" : "ipi" }, s("title", {}, `${what} from CPU${ipi.from} to CPU${ipi.to}, sent in step ${ipi.sent}${pending ? `, not delivered: ${ipi.why_pending || "not taken yet"}` : `, delivered in step ${ipi.delivered}`}${ipi.acked ? `, acknowledged in step ${ipi.acked}` : ""}`));
+      // What a CPU raises for itself goes nowhere.
+      if (ipi.from !== ipi.to) {
+        group.append(s("circle", { cx: leftward ? from.ipi + 2 : from.end, cy: y, r: 2.6, class: "dot full" }));
+        group.append(s("line", { x1, y1: y, x2: leftward ? x2 + 5 : x2 - 5, y2: y, "marker-end": `url(#${id}-${pending ? "late" : "head"})` }));
+      }
+      const tag = what;
       const room = (leftward ? to.end : to.x) - x2;
       if (leftward && room > tag.length * SMALL) group.append(s("text", { x: to.text + 4, y: y - 4, class: "ipi-text" }, `${tag}  CPU${ipi.from} → CPU${ipi.to}`));
       group.append(s("circle", { cx: x2, cy: y, r: 4.2, class: "dot" }));
@@ -206,7 +212,7 @@ export function createLanes(place, options) {
         const dy = top(ipi.delivered) + 10;
         group.append(s("line", { x1: x2, y1: y + 4, x2, y2: dy - 3, class: "waits" }), s("circle", { cx: x2, cy: dy, r: 3.6, class: "dot full" }));
       }
-      if (ipi.acked !== null && ipi.acked !== undefined) {
+      if (ipi.acked !== null && ipi.acked !== undefined && ipi.from !== ipi.to) {
         const ay = top(ipi.acked) + 28;
         const ax = leftward ? to.end : to.ipi + 2;
         const bx = leftward ? from.ipi + 2 : from.end;
@@ -223,12 +229,12 @@ export function createLanes(place, options) {
       const near = (span) => span.to >= r0 && span.from <= r1;
       for (const span of lock.owners.filter(near)) {
         const y = top(span.from) + 2;
-        bar(out, { x, width: 34, from: span.from, to: span.to, isOpen: open(span), cls: `held lk${lock.colour}`, text: "", title: `${lock.name} is held by ${span.key}` });
-        wrapText(span.key, 6, 2).forEach((line, n) => out.append(s("text", { x: x + 17, y: y + 15 + n * 12, class: "onbar owner" }, line)));
+        bar(out, { x, width: 40, from: span.from, to: span.to, isOpen: open(span), cls: `held lk${lock.colour}`, text: "", title: `${lock.name} is held by ${span.key}` });
+        wrapText(span.key, 6, 2).forEach((line, n) => out.append(s("text", { x: x + 20, y: y + 16 + n * 14, class: "onbar owner" }, line)));
       }
       lock.waiters.forEach((waiter, n) => {
         for (const span of waiter.spans.filter(near)) {
-          bar(out, { x: x + 36 + n * 4, width: 14, from: span.from, to: span.to, isOpen: open(span), cls: `spin lk${lock.colour}`, paint: `spin${lock.colour}`, text: [`${waiter.who} waits`, waiter.who], title: `${waiter.who} waits for ${lock.name}` });
+          bar(out, { x: x + 42 + n * 4, width: 17, from: span.from, to: span.to, isOpen: open(span), cls: `spin lk${lock.colour}`, paint: `spin${lock.colour}`, text: [`${waiter.who} waits`, waiter.who], title: `${waiter.who} waits for ${lock.name}` });
         }
       });
     }
@@ -265,11 +271,11 @@ export function createLanes(place, options) {
       const stuck = cpu.stuck;
       const text = cpu.waits ? cpu.waits.text : context ? `next: ${context.source}` : "idle";
       const lines = wrapText(text, chars, 3);
-      if (cpu.pending.length) lines.push(...wrapText(`IPI pending: ${cpu.pending[0].why_not_taken || "not taken yet"}`, chars, 2));
+      if (cpu.pending.length) lines.push(...wrapText(`${cpu.pending[0].what || "IPI"} pending: ${cpu.pending[0].why_not_taken || "not taken yet"}`, chars, 2));
       const title = stuck ? wrapText("✗ never moves again", Math.floor((p.end - p.text - 8) / BOLD), 2) : [];
       const group = s("g", { class: stuck ? "standing stuck" : "standing" }, s("title", {}, text));
-      if (stuck) group.append(s("rect", { x: p.text - 1, y, width: p.end - p.text - 1, height: 5 + (title.length + lines.length) * 12.5, rx: 4, class: "standing-box" }));
-      [...title, ...lines].forEach((line, n) => group.append(s("text", { x: p.text + 4, y: y + 13 + n * 12.5, class: n < title.length ? "standing-title" : "" }, line)));
+      if (stuck) group.append(s("rect", { x: p.text - 1, y, width: p.end - p.text - 1, height: 6 + (title.length + lines.length) * 14.5, rx: 4, class: "standing-box" }));
+      [...title, ...lines].forEach((line, n) => group.append(s("text", { x: p.text + 4, y: y + 14 + n * 14.5, class: n < title.length ? "standing-title" : "" }, line)));
       out.append(group);
     }
   }
@@ -303,7 +309,7 @@ export function createLanes(place, options) {
     if (r0 === 0) {
       for (const p of plan.cpus) {
         const cpu = run.states[0].cpus[p.cpu.index];
-        body.append(s("text", { x: p.text + 4, y: 15, class: "remark" }, cpu.active_mm ? `runs on ${cpu.active_mm}` : "no user mm loaded"));
+        if (!cpu.counts) body.append(s("text", { x: p.text + 4, y: 15, class: "remark" }, cpu.active_mm ? `runs on ${cpu.active_mm}` : "no user mm loaded"));
       }
     }
     drawIpis(body, r0, r1);
@@ -316,7 +322,7 @@ export function createLanes(place, options) {
     const split = options.divergence && options.divergence();
     if (split && split.row >= r0 && split.row <= r1 + 1) {
       const y = top(split.row);
-      svg.append(s("g", { class: "divergence" }, s("line", { x1: 0, y1: y, x2: plan.width, y2: y }), s("text", { x: quietLane([split.row]).text + 4, y: y + 14 }, split.text)));
+      svg.append(s("g", { class: "divergence" }, s("line", { x1: 0, y1: y, x2: plan.width, y2: y }), s("text", { x: quietLane([split.row]).text + 4, y: split.row > model.last ? y - 6 : y + 15 }, split.text)));
     }
     svg.addEventListener("click", (event) => {
       const box = svg.getBoundingClientRect();
@@ -353,12 +359,12 @@ export function createLanes(place, options) {
             h("strong", {}, p.cpu.name),
             h("span", { class: cpu.irqs_on ? "chip" : "chip off", title: cpu.irqs_on ? "interrupts on" : "interrupts off" }, cpu.irqs_on ? "IF=1" : "IF=0"),
             cpu.in_irq && h("span", { class: "chip irq" }, "in handler"),
-            h("span", { class: "quiet" }, cpu.active_mm ? `${cpu.lazy ? "lazy " : ""}${cpu.active_mm}` : "no mm"),
+            h("span", { class: "quiet" }, cpu.counts ? cpu.counts.join(", ") : cpu.active_mm ? `${cpu.lazy ? "lazy " : ""}${cpu.active_mm}` : "no mm"),
           ),
           h("div", { class: "head-line mono", title: context ? context.source : "" }, context ? `${context.function || context.program}()` : "idle"),
           h("div", { class: "head-line" }, cpu.holds.length ? `holds ${cpu.holds.join(", ")}` : "\u00a0"),
           h("div", { class: cpu.waits ? "head-line two waits" : "head-line two", title: cpu.waits ? cpu.waits.text : "" }, cpu.waits ? cpu.waits.text : "\u00a0"),
-          h("div", { class: "head-line" }, cpu.pending.length ? `◯ IPI pending from ${cpu.pending.map((x) => (typeof x.from === "number" ? `CPU${x.from}` : x.from)).join(", ")}` : "\u00a0"),
+          h("div", { class: "head-line" }, cpu.pending.length ? `◯ ${cpu.pending[0].what || "IPI"} pending from ${cpu.pending.map((x) => (typeof x.from === "number" ? `CPU${x.from}` : x.from)).join(", ")}` : "\u00a0"),
         );
       }),
       plan.locks.map(({ lock, x }) =>
@@ -385,6 +391,7 @@ export function createLanes(place, options) {
   const watcher = new ResizeObserver(() => {
     if (!model) return;
     plan = measure();
+    reveal();
     drawHeads();
     draw(true);
   });
@@ -425,5 +432,7 @@ export function createLanes(place, options) {
 
 // `mm0` `page_` `table_lock`: the name of a lock in lines that fit above its lane.
 function lockWords(name) {
-  return name.replace(".", ". ").replace("page_table_lock", "page_ table_ lock").replace("pgd_lock", "pgd_ lock").split(" ");
+  const words = name.replace(".", ". ").replace(/_(?=[^_])/g, "_ ").split(" ");
+  // As few lines as fit: a lane is eight characters wide.
+  return words.reduce((lines, word) => (lines.length && lines.at(-1).length + word.length <= 7 ? [...lines.slice(0, -1), lines.at(-1) + word] : [...lines, word]), []);
 }

@@ -3,7 +3,7 @@
 
 import { getJson } from "./api.js";
 import { openCompare } from "./compare.js";
-import { fill } from "./dom.js";
+import { fill, h } from "./dom.js";
 import { openExplorer } from "./explorer.js";
 import { openFind } from "./find.js";
 import { startKeys } from "./keys.js";
@@ -30,7 +30,34 @@ function openNamed(_place, _context, link) {
   return { follow, close: () => {} };
 }
 
-const VIEWS = { run: openExplorer, compare: openCompare, find: openFind, open: openNamed };
+// A view that is loaded when it is first wanted, with its style: a one-file copy of a run does without.
+function later(file, name) {
+  return (place, context, link) => {
+    let view = null;
+    let closed = false;
+    let wanted = link;
+    fill(place, h("p", { class: "loading" }, "Loading …"));
+    if (!document.getElementById("scenario-style")) document.head.append(h("link", { id: "scenario-style", rel: "stylesheet", href: "/ui/scenario.css" }));
+    import(`./${file}`).then(
+      (module) => {
+        if (!closed) view = module[name](place, context, wanted);
+      },
+      (error) => !closed && fill(place, problem(error, () => location.reload())),
+    );
+    return {
+      follow: (next) => {
+        wanted = next;
+        view?.follow(next);
+      },
+      close: () => {
+        closed = true;
+        view?.close();
+      },
+    };
+  };
+}
+
+const VIEWS = { run: openExplorer, compare: openCompare, find: openFind, open: openNamed, scenario: later("scenario.js", "openScenario"), beside: later("beside.js", "openBeside"), log: later("log.js", "openLog") };
 
 function route() {
   const link = readLink(location.hash);

@@ -14,9 +14,25 @@ export function createScrubber(place, options) {
   const legend = h(
     "div",
     { class: "scrub-legend quiet", "aria-hidden": "true" },
-    [["✗", "violation"], ["▨", "IF or handler changes"], ["◇", "IPI"], ["▼", "doom"]].map(([glyph, text]) => h("span", {}, h("span", { class: `mark-${text.split(" ")[0]}` }, glyph), ` ${text}`)),
+    [["✗", "violation"], ["▨", "IF or handler changes"], ["◇", "IPI"], ["▼", "no way back"]].map(([glyph, text]) => h("span", {}, h("span", { class: `mark-${text.split(" ")[0]}` }, glyph), ` ${text}`)),
   );
-  fill(place, h("div", { class: "scrub-side" }, label, legend), h("div", { class: "scrub-track" }, marks, input));
+  // Where one goes with the mouse what the arrow keys do; `play` goes on by itself until the end, or until it is pressed again.
+  const move = (glyph, words, to) => h("button", { type: "button", class: "button transport", "aria-label": words, title: words, onclick: () => (stop(), options.onpick(to())) }, glyph);
+  let timer = 0;
+  const play = h("button", { type: "button", class: "button transport", "aria-label": "Play", title: "Play: a step each second", "aria-pressed": "false", onclick: () => (timer ? stop() : start()) }, "▶▶");
+  const last = () => run.states.length - 1;
+  const transport = h("div", { class: "transports", role: "group", "aria-label": "Steps" }, move("|◀", "First step", () => 0), move("◀", "One step back", () => at - 1), move("▶", "One step on", () => at + 1), move("▶|", "Last step", last), play);
+  function stop() {
+    clearInterval(timer);
+    timer = 0;
+    play.setAttribute("aria-pressed", "false");
+  }
+  function start() {
+    if (at >= last()) options.onpick(0);
+    play.setAttribute("aria-pressed", "true");
+    timer = setInterval(() => (at >= last() ? stop() : options.onpick(at + 1)), 1000);
+  }
+  fill(place, transport, h("div", { class: "scrub-side" }, label, legend), h("div", { class: "scrub-track" }, marks, input));
 
   function kinds() {
     const out = [];
@@ -32,7 +48,7 @@ export function createScrubber(place, options) {
       out.push({ row: ipi.sent, lane: 2, glyph: "◇", cls: "mark-IPI", title: `step ${ipi.sent}: IPI CPU${ipi.from} → CPU${ipi.to} sent` });
       if (ipi.delivered) out.push({ row: ipi.delivered, lane: 2, glyph: "◆", cls: "mark-IPI", title: `step ${ipi.delivered}: IPI delivered to CPU${ipi.to}` });
     }
-    if (run.doom !== null && run.doom !== undefined) out.push({ row: run.doom, lane: 0, glyph: "▼", cls: "mark-doom", title: `after step ${run.doom} the deadlock cannot be avoided` });
+    if (run.doom !== null && run.doom !== undefined) out.push({ row: run.doom, lane: 0, glyph: "▼", cls: "mark-no", title: `after step ${run.doom} the deadlock cannot be avoided` });
     return out;
   }
 
@@ -80,6 +96,9 @@ export function createScrubber(place, options) {
       if (known) here();
       else draw();
     },
-    close: () => watcher.disconnect(),
+    close: () => {
+      stop();
+      watcher.disconnect();
+    },
   };
 }

@@ -3,6 +3,7 @@
 import { stream } from "./api.js";
 import { drawBar } from "./bar.js";
 import { count, fill, h, say } from "./dom.js";
+import { openDropped } from "./dropped.js";
 import { setKeys, showKeys } from "./keys.js";
 import { writeLink } from "./link.js";
 import { problem } from "./problem.js";
@@ -60,6 +61,8 @@ export function openStart(place, context) {
   const progress = h("div", { class: "matrix-progress", role: "status" });
   const table = h("table", { class: "matrix" });
   const errors = h("div", {});
+  const dropErrors = h("div", {});
+  const dropFile = h("input", { type: "file", id: "drop-file", class: "unseen", onchange: () => dropFile.files[0] && openFile(dropFile.files[0]) });
   fill(
     place,
     h(
@@ -73,9 +76,23 @@ export function openStart(place, context) {
         h(
           "p",
           {},
-          h("a", { class: "button main", id: "open-deadlock", href: story.schedule ? runHref(story.schedule) : writeLink({ view: "find", config: about.default.schedule, property: "no_deadlock" }) }, "See the deadlock step by step"),
+          h("a", { class: "button main", id: "open-deadlock", href: story.schedule ? writeLink({ view: "run", subject: "spec", schedule: story.schedule, at: 1 }) : writeLink({ view: "find", config: about.default.schedule, property: "no_deadlock" }) }, "See the deadlock step by step"),
           h("a", { class: "button", href: writeLink({ view: "run", subject: about.default.subject, schedule: about.default.schedule, at: 0 }) }, "Explore by hand"),
         ),
+      ),
+      h(
+        "section",
+        { class: "own", "aria-labelledby": "own-title" },
+        h("h2", { id: "own-title" }, "Ask about your own lock"),
+        h("p", {}, "15 to 50 lines that look like the kernel's own code: locks, interrupts, IPIs, sleeping and spinning waits. Every interleaving is checked, and the shortest run that goes wrong is shown beside your text."),
+        h("p", {}, h("a", { class: "button main", id: "own-lock", href: "#/scenario" }, "Open the editor"), h("a", { class: "button", href: writeLink({ view: "scenario", corpus: "pgd-lock-2011.before.sd" }) }, "2011 in 30 lines"), h("a", { class: "button", href: writeLink({ view: "beside", before: "pgd-lock-2011.before.sd", after: "pgd-lock-2011.after.sd" }) }, "Before and after its fix")),
+      ),
+      h(
+        "section",
+        { class: "own", "aria-labelledby": "log-title" },
+        h("h2", { id: "log-title" }, "A machine hangs"),
+        h("p", {}, "Drop its console log anywhere on this page, or ", h("label", { class: "button", for: "drop-file" }, "open it", dropFile), ": who waits for whom, whether that is a cycle, and which lines say so."),
+        dropErrors,
       ),
       h(
         "section",
@@ -90,6 +107,19 @@ export function openStart(place, context) {
       form(about),
     ),
   );
+
+  async function openFile(file) {
+    const wrong = await openDropped(file, (view) => (location.hash = `#/${view}`));
+    if (wrong) fill(dropErrors, problem(wrong));
+  }
+
+  const allow = (event) => event.preventDefault();
+  const dropped = (event) => {
+    event.preventDefault();
+    if (event.dataTransfer?.files[0]) openFile(event.dataTransfer.files[0]);
+  };
+  place.addEventListener("dragover", allow);
+  place.addEventListener("drop", dropped);
 
   function runHref(schedule) {
     return writeLink({ view: "run", subject: "spec", schedule });
@@ -221,7 +251,14 @@ export function openStart(place, context) {
     ["done", "problem"],
   );
 
-  return { follow: () => {}, close: () => stop && stop() };
+  return {
+    follow: () => {},
+    close() {
+      if (stop) stop();
+      place.removeEventListener("dragover", allow);
+      place.removeEventListener("drop", dropped);
+    },
+  };
 }
 
 // Any other configuration.

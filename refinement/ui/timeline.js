@@ -66,7 +66,7 @@ export function timeline(run) {
     for (const name of names) {
       const part = (cpu) => {
         if (cpu.holds.includes(name)) return "held";
-        return cpu.waits && cpu.waits.kind === "lock" && cpu.waits.on === name ? "spin" : null;
+        return cpu.awaits.includes(name) ? "spin" : null;
       };
       for (const whole of spansOf(each, (cpu) => (part(cpu) ? name : null))) {
         const inside = spansOf(each.slice(whole.from, whole.to + 1), part);
@@ -74,7 +74,7 @@ export function timeline(run) {
         bars.push({ ...whole, kind: "lock", name, colour: colour(name), parts });
       }
     }
-    const other = (cpu) => (cpu.waits && ["acks", "split"].includes(cpu.waits.kind) ? cpu.waits.kind : null);
+    const other = (cpu) => (cpu.waits && ["acks", "split", "condition"].includes(cpu.waits.kind) ? cpu.waits.kind : null);
     for (const span of spansOf(each, other)) bars.push({ ...span, kind: span.key, name: span.key, parts: [] });
     const columns = slots(bars);
 

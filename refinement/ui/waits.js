@@ -1,10 +1,15 @@
 // The wait-for graph of a state: who waits for whom, the cycle outlined and said as a sentence.
 
-import { h, s, wrapText } from "./dom.js";
+import { h, s, sentence, wrapText } from "./dom.js";
 
 const WIDTH = 318;
-const CHAR = 5.9;
+const CHAR = 6.9;
 let counter = 0;
+
+// `sleeps for` a mutex; a design has none.
+function verb(edge) {
+  return edge.label === "sleeps for" ? edge.label : "spins for";
+}
 
 // The graph of a state with its locks as nodes: who spins for which, held by whom.
 function withLocks(told) {
@@ -15,10 +20,10 @@ function withLocks(told) {
   };
   for (const edge of told.edges) {
     if (edge.kind === "lock" && edge.on) {
-      add(edge.from, edge.on, "spins for", edge.in_cycle);
+      add(edge.from, edge.on, verb(edge), edge.in_cycle);
       add(edge.on, edge.to, "held by", edge.in_cycle);
     } else if (edge.kind === "queue" && edge.on) {
-      add(edge.from, edge.on, "spins for", false);
+      add(edge.from, edge.on, verb(edge), false);
       add(edge.from, edge.to, `queues for ${edge.on} behind`, edge.in_cycle);
     } else add(edge.from, edge.to, edge.label, edge.in_cycle);
   }
@@ -40,6 +45,8 @@ function order(graph) {
 // `cpus` are those of the state: a CPU that takes no interrupts says so in its node.
 export function drawWaits(told, cpus) {
   if (!told || !told.edges.length) {
+    const waiting = (cpus || []).filter((cpu) => cpu.waits);
+    if (waiting.length) return h("p", { class: "empty" }, "Nobody waits for another: ", waiting.map((cpu) => `${cpu.name} ${cpu.waits.text}`).join("; "), ", and takes it next.");
     return h("p", { class: "empty" }, "Nobody waits for anybody in this state.");
   }
   const graph = withLocks(told);
@@ -59,6 +66,9 @@ export function drawWaits(told, cpus) {
   const head = (name, cls) =>
     s("marker", { id: `${id}-${name}`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" }, s("path", { d: "M0 0 8 4 0 8z", class: cls }));
   svg.append(s("defs", {}, head("plain", "arrowhead"), head("cycle", "arrowhead cycle")));
+  // Of whoever can move again some day the waits are dashed: they end.
+  const stays = (name) => !cpus.some((c) => "stuck" in c && !c.stuck && (name === c.name || name.startsWith(`${c.name}.`)));
+  const anyLater = graph.edges.some((e) => !e.cycle && !stays(e.from));
   const labels = s("g", {});
   const taken = [];
   for (const edge of graph.edges) {
@@ -81,7 +91,7 @@ export function drawWaits(told, cpus) {
     const reach = (name) => (/^CPU/.test(name) ? 26 : 30);
     const [ax, ay] = inset(cx, cy, x1, y1, reach(edge.from));
     const [bx, by] = inset(cx, cy, x2, y2, reach(edge.to) + 4);
-    svg.append(s("path", { d: `M${ax} ${ay}Q${cx} ${cy} ${bx} ${by}`, class: cycle ? "edge cycle" : "edge", "marker-end": `url(#${id}-${cycle ? "cycle" : "plain"})` }));
+    svg.append(s("path", { d: `M${ax} ${ay}Q${cx} ${cy} ${bx} ${by}`, class: cycle ? "edge cycle" : stays(edge.from) ? "edge" : "edge later", "marker-end": `url(#${id}-${cycle ? "cycle" : "plain"})` }));
     const lines = wrapText(edge.label, n <= 2 ? 19 : 20, 4);
     const wide = Math.max(...lines.map((l) => l.length)) * CHAR;
     let lx = Math.min(Math.max((x1 + x2) / 4 + cx / 2, wide / 2 + 2), WIDTH - wide / 2 - 2);
@@ -93,8 +103,8 @@ export function drawWaits(told, cpus) {
   for (const [name, [x, y]] of place) {
     const cycle = graph.ring.includes(name);
     const cpu = cpus.find((c) => name === c.name);
-    const lines = /^CPU/.test(name) ? [name, cpu && !cpu.irqs_on && "IF=0"].filter(Boolean) : name.replace(".", ". ").split(" ");
-    const wide = Math.max(...lines.map((l) => l.length)) * 6.6 + 22;
+    const lines = /^CPU\d+$/.test(name) ? [name, cpu && !cpu.irqs_on && "IF=0"].filter(Boolean) : (name.includes(" ") ? wrapText(name, 16, 4) : name.replace(".", ". ").split(" "));
+    const wide = Math.max(...lines.map((l) => l.length)) * 7.3 + 20;
     const tall = 16 + lines.length * 13;
     svg.append(
       s("rect", { x: x - wide / 2, y: y - tall / 2, width: wide, height: tall, rx: /^CPU/.test(name) ? 5 : tall / 2, class: cycle ? "node cycle" : "node" }),
@@ -106,6 +116,7 @@ export function drawWaits(told, cpus) {
     "div",
     {},
     svg,
-    graph.sentence ? h("p", { class: graph.ring.length ? "sentence bad" : "sentence" }, h("strong", {}, graph.ring.length ? "✗ " : ""), graph.sentence) : null,
+    anyLater && h("p", { class: "quiet" }, "Dashed: this wait can still end. Solid: it never does."),
+    graph.sentence ? h("p", { class: graph.ring.length ? "sentence bad" : "sentence" }, h("strong", {}, graph.ring.length ? "✗ " : ""), sentence(graph.sentence)) : null,
   );
 }

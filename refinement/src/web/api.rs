@@ -1,14 +1,19 @@
 //! The addresses below `/api`, one file each.
 
 mod about;
+mod body;
 mod compare;
+mod diagnose;
 mod export;
 mod fates;
 mod find;
 mod matrix;
 mod run;
+mod scenario;
 
 pub use about::{about_view, deadlock_of_2011};
+pub use body::UNITS;
+pub use scenario::Answer;
 
 use super::clients::{Client, Doing};
 use super::error::ApiError;
@@ -27,13 +32,21 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shootdown_spec::schedule::Schedule;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// Addresses that take a text, and its most bytes. All others take none.
+pub const BODIES: &[(&str, usize)] = &[
+    ("/api/diagnose", diagnose::LONGEST),
+    ("/api/scenario/look", scenario::LONGEST),
+    ("/api/scenario/check", scenario::LONGEST),
+    ("/api/scenario/compare", scenario::LONGEST),
+];
 
 /// Longest run that is told: what a page can still show. `shootdown replay` tells longer ones.
 pub const LONGEST_RUN: usize = 4096;
@@ -51,6 +64,12 @@ pub fn router(server: Arc<Server>, address: SocketAddr) -> Router {
         .route("/api/find", get(find::find))
         .route("/api/fates", get(fates::fates))
         .route("/api/matrix", get(matrix::matrix))
+        .route("/api/diagnose", post(diagnose::diagnose))
+        .route("/api/scenario/editor", get(scenario::editor))
+        .route("/api/scenario/corpus", get(scenario::corpus))
+        .route("/api/scenario/look", post(scenario::look))
+        .route("/api/scenario/check", post(scenario::check))
+        .route("/api/scenario/compare", post(scenario::compare))
         .fallback(nothing)
         .layer(from_fn_with_state(address, guard))
         .layer(from_fn_with_state(server.clone(), count))

@@ -1,5 +1,6 @@
 //! What a request must be like before anybody looks at what it asks for, and what every answer says about itself.
 
+use super::api::BODIES;
 use super::error::ApiError;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
@@ -24,14 +25,24 @@ static HEADERS: [(HeaderName, &str); 5] = [
     ),
 ];
 
-/// Longest body that is looked away from: nothing here takes one.
+/// Longest body that is looked away from, where none is taken.
 const LONGEST_BODY: u64 = 1 << 20;
+
+/// The most bytes of a text that an address takes; `None` if it takes none.
+fn takes(path: &str) -> Option<u64> {
+    let found = BODIES.iter().find(|(address, _)| *address == path);
+    found.map(|(_, most)| *most as u64)
+}
 
 /// Longest address: a schedule of some thousand actions with a check of every state.
 const LONGEST_ADDRESS: usize = 1 << 16;
 
 /// Lets requests of a browser that was pointed here through.
 pub async fn guard(State(address): State<SocketAddr>, request: Request, next: Next) -> Response {
+    let allowed = match takes(request.uri().path()) {
+        Some(_) => "POST",
+        None => "GET, HEAD",
+    };
     let mut response = match refusal(&request, address) {
         Some(refusal) => refusal.into_response(),
         None => next.run(request).await,
@@ -41,7 +52,7 @@ pub async fn guard(State(address): State<SocketAddr>, request: Request, next: Ne
         headers.insert(name, HeaderValue::from_static(value));
     }
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        let allowed = HeaderValue::from_static("GET, HEAD");
+        let allowed = HeaderValue::from_static(allowed);
         response.headers_mut().insert(header::ALLOW, allowed);
     }
     response
@@ -69,12 +80,16 @@ fn refusal(request: &Request, address: SocketAddr) -> Option<ApiError> {
     }
     let length = headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|n| n > LONGEST_BODY) {
-        return Some(ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "nothing here takes a body",
-            "use GET",
-        ));
+    let takes = takes(request.uri().path());
+    if length.is_some_and(|n| n > takes.unwrap_or(LONGEST_BODY)) {
+        let (message, hint) = match takes {
+            Some(most) => (
+                format!("the text is too long: at most {most} bytes"),
+                "the commands take longer ones from a file",
+            ),
+            None => ("this address takes no body".to_string(), "use GET"),
+        };
+        return Some(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message, hint));
     }
     if request
         .uri()
@@ -88,11 +103,18 @@ fn refusal(request: &Request, address: SocketAddr) -> Option<ApiError> {
             "`shootdown replay FILE` takes schedules of any length",
         ));
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    let (fits, message) = match takes {
+        Some(_) => (*request.method() == Method::POST, "only POST"),
+        None => (
+            matches!(*request.method(), Method::GET | Method::HEAD),
+            "only GET",
+        ),
+    };
+    if !fits {
         return Some(ApiError::new(
             StatusCode::METHOD_NOT_ALLOWED,
-            "only GET",
-            "nothing here changes anything",
+            message,
+            "nothing here changes anything; docs/web.md lists every address",
         ));
     }
     None

@@ -5,7 +5,7 @@
 //! the longest when there are too many.
 
 use super::server::lock;
-use super::turns::{Turn, Turns};
+use super::turns::{Aside, Turn, Turns};
 use super::view::event::ProgressView;
 use shootdown_spec::search::{Options, Progress, ProgressFn, Stop};
 use std::num::NonZeroUsize;
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 const MOST: usize = 32;
 
 /// How long a search may take, the time in which others have their turn left out. `shootdown check` takes longer.
-const LONGEST: Duration = Duration::from_secs(120);
+pub const LONGEST: Duration = Duration::from_secs(120);
 
 /// How far a search is.
 #[derive(Clone, Debug)]
@@ -68,6 +68,8 @@ pub struct Beside {
     pub progress: ProgressFn,
     /// Its time was up.
     pub late: Arc<AtomicBool>,
+    /// The turn it has; none if it takes none.
+    pub turn: Option<Arc<Turn>>,
 }
 
 /// Tells how a search is getting on, but not more often than anybody can read.
@@ -93,6 +95,12 @@ impl Beside {
             progress: Some(self.progress.clone()),
             ..Options::default()
         }
+    }
+
+    /// Gives the turn up, to go on beside the turns: for a search that has no moments at which it could. None if nobody
+    /// wants it any more.
+    pub fn alone(&self) -> Option<Aside> {
+        self.turn.as_ref()?.aside(&self.cancel)
     }
 
     /// Why a search was cut off: that its time was up is told to it as a cancellation.
@@ -258,6 +266,7 @@ fn in_turn<T: Send + Sync + 'static>(
         max_memory: turn.memory(),
         cancel: job.cancel.clone(),
         late,
+        turn: Some(turn.clone()),
         progress: Arc::new(move |p| {
             tell(p);
             mine.pass(&cancel);

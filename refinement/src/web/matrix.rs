@@ -234,6 +234,7 @@ fn options(shared: &Arc<Shared>, cell: &Cell, budget: u64) -> shootdown_spec::se
     let what = format!("{} in {}", cell.design, cell.env);
     let (told, states) = (shared.clone(), cell.states);
     let beside = Beside {
+        turn: None,
         max_memory: budget,
         cancel: shared.cancel.clone(),
         late: Arc::default(),

@@ -1,10 +1,12 @@
 //! What all requests share.
 
+use super::api::{Answer, UNITS};
 use super::clients::Clients;
 use super::fates::Fates;
 use super::job::Jobs;
 use super::lru::Lru;
 use super::matrix::Matrix;
+use super::scenario::Text;
 use super::turns::Turns;
 use super::view::event::{FatesView, FoundView};
 use super::view::run::SubjectName;
@@ -13,6 +15,7 @@ use shootdown_spec::config::Config;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::Semaphore;
 
 /// What `explore` was started with.
 #[derive(Clone, Debug)]
@@ -48,6 +51,10 @@ pub struct Server {
     pub graphs: Jobs<Key, FatesView>,
     /// The graphs they made.
     pub fates: Mutex<Lru<Key, Arc<Fates>>>,
+    /// Checks of scenarios, and comparisons of two.
+    pub scenarios: Jobs<Vec<Text>, Answer>,
+    /// Room for texts that are being read.
+    pub bodies: Semaphore,
     /// The matrix.
     pub matrix: Matrix,
     /// Who is connected.
@@ -113,7 +120,9 @@ impl Server {
         Server {
             finds: Jobs::new(turns.clone()),
             found: Mutex::new(Lru::new(RESULT_BUDGET)),
-            graphs: Jobs::new(turns),
+            graphs: Jobs::new(turns.clone()),
+            scenarios: Jobs::new(turns),
+            bodies: Semaphore::new(UNITS),
             fates: Mutex::new(Lru::new(settings.graph_budget)),
             matrix: Matrix::new(settings.search_budget),
             clients: Clients::default(),
@@ -127,6 +136,7 @@ impl Server {
     pub fn cancel(&self) {
         self.finds.cancel();
         self.graphs.cancel();
+        self.scenarios.cancel();
         self.matrix.cancel();
     }
 
@@ -145,7 +155,7 @@ impl Server {
             requests: self.counts.requests.load(Ordering::Relaxed),
             panics: self.counts.panics.load(Ordering::Relaxed),
             connections: self.clients.len(),
-            searches: self.finds.len() + self.graphs.len(),
+            searches: self.finds.len() + self.graphs.len() + self.scenarios.len(),
             graphs: CacheView::new(&lock(&self.fates)),
             results: CacheView::new(&lock(&self.found)),
         }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a turn is while others wait.
-const TURN: Duration = Duration::from_millis(250);
+pub const TURN: Duration = Duration::from_millis(250);
 
 /// How often a waiting search looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(50);
@@ -33,6 +33,21 @@ struct Queue {
     next: u64,
     /// Bytes that searches were given.
     given: u64,
+    /// A search runs beside the turns.
+    aside: bool,
+}
+
+/// The place beside the turns, for a search that cannot give its turn up: one at a time. Until it is dropped.
+#[derive(Debug)]
+pub struct Aside {
+    turns: Arc<Turns>,
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        lock(&self.turns.queue).aside = false;
+        self.turns.changed.notify_all();
+    }
 }
 
 /// One search's place among them, until it is dropped.
@@ -113,6 +128,25 @@ impl Turn {
         *lock(&self.clock) = (Instant::now(), searched);
     }
 
+    /// Gives the turn up for good and waits for the place beside the turns; its memory it keeps. None if `cancel` is raised
+    /// before.
+    pub fn aside(&self, cancel: &AtomicBool) -> Option<Aside> {
+        let mut queue = lock(&self.turns.queue);
+        queue.searches.retain(|s| *s != self.me);
+        self.turns.changed.notify_all();
+        while queue.aside {
+            if cancel.load(Ordering::Relaxed) {
+                return None;
+            }
+            let waited = self.turns.changed.wait_timeout(queue, LOOK);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        queue.aside = true;
+        Some(Aside {
+            turns: self.turns.clone(),
+        })
+    }
+
     /// Waits for the turn; false if `cancel` was raised before.
     fn wait(&self, cancel: &AtomicBool) -> bool {
         let mut queue = lock(&self.turns.queue);
@@ -178,6 +212,21 @@ mod tests {
         assert_eq!(share(budget, 0), budget);
         let all = (0..32).fold(0, |given, _| given + share(budget, given));
         assert!(all <= 2 * budget + 32 * LEAST);
+    }
+
+    #[test]
+    fn one_search_at_a_time_goes_on_beside_the_turns_and_keeps_nobody_waiting() {
+        let turns = Arc::new(Turns::new(1 << 30));
+        let (stop, raised) = (AtomicBool::new(false), AtomicBool::new(true));
+        let long = turns.begin(&stop).expect("nobody is before it");
+        let alone = long.aside(&stop).expect("nobody else is there");
+        let small = turns.begin(&stop).expect("the turn is free");
+        assert!(small.aside(&raised).is_none(), "the place is taken");
+        drop(alone);
+        assert!(small.aside(&stop).is_some());
+        drop((long, small));
+        let queue = lock(&turns.queue);
+        assert_eq!((queue.searches.len(), queue.given), (0, 0));
     }
 
     #[test]

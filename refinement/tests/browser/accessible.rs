@@ -7,7 +7,7 @@ use super::server::{DEADLOCK, Server};
 const AXE: &str = include_str!("axe.min.js");
 
 /// Findings that keep somebody from using the page.
-fn serious(page: &mut Page, view: &str) -> Vec<String> {
+pub fn serious(page: &mut Page, view: &str) -> Vec<String> {
     page.eval(AXE);
     let found = page.eval(
         "axe.run(document, { resultTypes: ['violations'] }).then((r) => r.violations

@@ -63,7 +63,7 @@ fn of_a_long_run_only_what_is_on_screen_is_drawn() {
     assert!(page.eval(drawn).as_u64().is_some_and(|n| n < 120));
     // While it is the tab in front: one behind it is not told that it was scrolled.
     page.eval("document.querySelector('.lane-scroll').scrollTop = 60000");
-    page.wait_for(".lane-sheet .row-number", "1770");
+    page.wait_for(".lane-sheet .row-number", "1670");
     let once = dir.path().join("once.html");
     std::fs::write(&once, &text).expect("written");
     let mut other = browser.open(&format!("file://{}", once.display()));

@@ -253,3 +253,53 @@ fn the_real_code_deadlocks_too_and_says_what_it_did() {
     assert_eq!(again["subject"], "impl");
     server.stop();
 }
+
+#[test]
+fn in_no_state_of_a_counterexample_does_a_cpu_wait_without_a_wait_in_the_graph() {
+    let server = Server::start(&[]);
+    let configs = [
+        ("v2.6.37", "split+thp", "aging", "no_deadlock"),
+        (
+            "v2.6.37",
+            "split+thp",
+            "aging",
+            "no_lock_held_across_ipi_wait",
+        ),
+        (
+            "v2.6.38",
+            "split+thp",
+            "aging",
+            "no_lock_held_across_ipi_wait",
+        ),
+        ("v2.6.37", "nosplit", "unmapping", "no_deadlock"),
+    ];
+    let mut waits = 0;
+    for (design, env, workload, property) in configs {
+        let params = [
+            ("design", design),
+            ("env", env),
+            ("workload", workload),
+            ("property", property),
+        ];
+        let found = server.events("/api/find", &params).wait_for("found");
+        let schedule = found["schedule"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{params:?}: {found}"));
+        let run = server.api("/api/run", &[("schedule", schedule)]);
+        for (n, state) in run["states"].as_array().expect("a list").iter().enumerate() {
+            let edges = state["wait_for"]["edges"].as_array().expect("a list");
+            let from = |name: &str| edges.iter().any(|e| e["from"] == *name);
+            for cpu in state["cpus"].as_array().expect("a list") {
+                let name = cpu["name"].as_str().expect("a name");
+                let awaits = &cpu["contexts"][0]["waits"]["kind"];
+                if awaits == "acks" {
+                    waits += 1;
+                    let irq = format!("{name}.irq");
+                    assert!(from(name) || from(&irq), "{params:?}, state {n}: {name}");
+                }
+            }
+        }
+    }
+    assert!(waits > 10, "{waits}");
+    server.stop();
+}

@@ -105,6 +105,24 @@ impl Server {
         self.request("GET", path, &format!("Host: {}\r\n", self.address))
     }
 
+    /// `POST` of a text.
+    #[track_caller]
+    pub fn post(&self, path: &str, headers: &str, body: &[u8]) -> Answer {
+        let (host, length) = (self.address, body.len());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n{headers}Connection: close\r\n\r\n"
+        );
+        let answer = self.send(&[head.as_bytes(), body].concat());
+        let code = answer.split(' ').nth(1).and_then(|c| c.parse().ok());
+        let code = code.unwrap_or_else(|| panic!("POST {path}: {answer:?}"));
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        Answer {
+            code,
+            head: head.to_ascii_lowercase(),
+            body: body.to_string(),
+        }
+    }
+
     /// `GET` of an API address with parameters, which must be answered.
     #[track_caller]
     pub fn api(&self, path: &str, params: &[(&str, &str)]) -> Value {

@@ -223,7 +223,7 @@ fn mm_view(state: &State, id: MmId) -> MmView {
 
 fn wait_for(config: &Config, state: &State) -> WaitForView {
     let graph = report::wait_graph(config, state);
-    WaitForView {
+    let mut view = WaitForView {
         edges: graph
             .edges
             .iter()
@@ -241,5 +241,37 @@ fn wait_for(config: &Config, state: &State) -> WaitForView {
             .collect(),
         cycle: graph.cycle.iter().map(|edge| node(edge.from)).collect(),
         sentence: graph.sentence,
+    };
+    view.edges.extend(answered(config, state, &view.edges));
+    view
+}
+
+/// Acknowledgements that are awaited and will come: who could not give one is in the graph already.
+fn answered(config: &Config, state: &State, known: &[EdgeView]) -> Vec<EdgeView> {
+    let mut edges = Vec::new();
+    for (cpu, it) in state.each_cpu(config) {
+        let waits = |level| {
+            let who = Context { cpu, level };
+            (state.blocked_on(config, who) == Some(Wait::Acks)).then(|| node(who))
+        };
+        let Some(from) = Level::ALL.into_iter().find_map(waits) else {
+            continue;
+        };
+        for target in it.acks.iter() {
+            let to = target.to_string();
+            let of_it = |e: &EdgeView| e.to == to || e.to.starts_with(&format!("{to}."));
+            if known.iter().any(|e| e.from == from && of_it(e)) {
+                continue;
+            }
+            edges.push(EdgeView {
+                label: format!("awaits the ack of {to}"),
+                from: from.clone(),
+                to,
+                kind: EdgeKind::Ack,
+                on: None,
+                in_cycle: false,
+            });
+        }
     }
+    edges
 }

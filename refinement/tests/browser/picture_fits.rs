@@ -1,0 +1,130 @@
+//! The explorer's picture can be read, fits its window, and is right at every step.
+
+use super::chromium::Chromium;
+use super::server::{DEADLOCK, Server};
+
+#[test]
+#[ignore = "needs chromium"]
+fn no_text_of_the_picture_is_under_twelve_pixels() {
+    let (server, browser) = (Server::start(), Chromium::start());
+    let mut page = browser.open(&server.run(DEADLOCK, "11"));
+    page.size(1440, 900);
+    page.wait_for(".lane-sheet .doom", "unavoidable");
+    let small = page.eval(
+        "[...document.querySelectorAll('.lanes *, .graph text, .scrub-marks text')]
+            .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
+            .filter((e) => e.namespaceURI.endsWith('html') || e.tagName === 'text')
+            .filter((e) => parseFloat(getComputedStyle(e).fontSize) < 12)
+            .map((e) => `${e.className.baseVal ?? e.className}: ${e.textContent}`)",
+    );
+    assert_eq!(small, serde_json::json!([]));
+    page.close();
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn the_deadlock_is_inside_the_window_at_1366_by_768() {
+    let (server, browser) = (Server::start(), Chromium::start());
+    let mut page = browser.open(&server.run(DEADLOCK, "11"));
+    page.size(1366, 768);
+    page.wait_for(".lane-sheet", "never moves again");
+    page.wait(
+        "(() => {
+            const view = document.querySelector('.lane-scroll').getBoundingClientRect();
+            const boxes = [...document.querySelectorAll('.standing.stuck rect')].map((r) => r.getBoundingClientRect());
+            return boxes.length === 2 && boxes.every((b) => b.top >= view.top && b.bottom <= view.bottom && b.bottom <= innerHeight);
+        })()",
+    );
+    page.close();
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn the_wait_graph_has_a_wait_at_every_step_at_which_a_cpu_waits() {
+    let (server, browser) = (Server::start(), Chromium::start());
+    let mut page = browser.open(&server.run(DEADLOCK, "0"));
+    page.wait_for(".scrub-label", "step 0 of 11");
+    let mut waits = 0;
+    for n in 0..=11 {
+        page.wait_for(".scrub-label", &format!("step {n} of 11"));
+        let waiting = page.eval("[...document.querySelectorAll('.standing-list dd div')].some((d) => /^(awaits|spins)/.test(d.textContent))");
+        if waiting == true {
+            waits += 1;
+            assert_eq!(
+                page.eval("Boolean(document.querySelector('.graph .edge'))"),
+                true,
+                "step {n}"
+            );
+        }
+        page.press(&["ArrowRight"]);
+    }
+    assert!(waits >= 6, "{waits}");
+    // A wait that still ends is dashed, one that never does is not.
+    page.press(&["Home"]);
+    for _ in 0..6 {
+        page.press(&["ArrowRight"]);
+    }
+    page.wait("document.querySelector('.graph .edge.later')");
+    page.press(&["End"]);
+    page.wait("document.querySelector('.graph .edge.cycle') && !document.querySelector('.graph .edge.later')");
+    page.close();
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn a_normal_end_is_no_failure_and_a_deadlock_offers_no_statement() {
+    let (server, browser) = (Server::start(), Chromium::start());
+    let mut page = browser.open(&server.run(DEADLOCK, "11"));
+    page.wait_for(".choices", "only the page walker can move");
+    // The same start, to its end: the IPI is taken in time.
+    let whole =
+        "tracked;cpus=2,mms=1;workload=page_referenced_one,vmalloc_sync_all;start=mm0,mm0;;";
+    page.go(&server.run(whole, "0"));
+    page.wait_for(".choice", "page_referenced_one");
+    for _ in 0..200 {
+        let done = page.eval(
+            "document.querySelector('.choices').textContent.includes('All operations are done')",
+        );
+        if done == true {
+            break;
+        }
+        let steps = page.text(".scrub-label");
+        page.eval("document.querySelector('.choice').click()");
+        page.wait(&format!(
+            "document.querySelector('.scrub-label').textContent !== {steps:?}"
+        ));
+    }
+    page.wait_for(".choices .good-text", "All operations are done");
+    assert!(!page.text(".choices").contains("Nothing can happen"));
+    page.close();
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn a_changed_link_is_noticed_in_the_open_page_and_a_broken_one_leaves_no_picture() {
+    let (server, browser) = (Server::start(), Chromium::start());
+    let mut page = browser.open(&server.run(DEADLOCK, "8"));
+    page.wait("location.hash.includes('h=')");
+    page.eval("location.hash = location.hash.replace(/h=..../, 'h=0000')");
+    page.wait_for("#banner", "means something else now");
+    page.eval("location.hash = '#/run?schedule=nonsense'");
+    page.wait_for(".problem", "nonsense");
+    page.wait("getComputedStyle(document.querySelector('.lanes-place')).visibility === 'hidden'");
+    page.tools.complaints.retain(|c| !c.contains("400"));
+    page.close();
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn step_by_step_opens_at_the_first_step_and_the_buttons_go_on() {
+    let (server, browser) = (Server::start(), Chromium::start());
+    let mut page = browser.open(&format!("http://{}/", server.address));
+    page.click("#open-deadlock", "");
+    page.wait_for(".scrub-label", "step 1 of");
+    page.click(".transport[aria-label='Play']", "");
+    page.wait_for(".scrub-label", "step 3 of");
+    page.click(".transport[aria-label='Play']", "");
+    page.click(".transport[aria-label='Last step']", "");
+    page.wait_for(".verdict-line", "DEADLOCK");
+    page.close();
+}
