@@ -23,4 +23,5 @@ mod browser {
     mod server;
     mod share;
     mod start;
+    mod stories;
 }

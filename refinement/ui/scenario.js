@@ -49,6 +49,8 @@ export function openScenario(place, context, link) {
   const text = h("div", { class: "editor-place" });
   const problems = h("div", { class: "problems-place" });
   const errors = h("div", {});
+  // Apart from the rest: it goes with the next answer, not with what a button said.
+  const lookError = h("div", {});
   const side = h("section", { class: "scenario-side", "aria-label": "What the check came to" });
   const foot = h("section", { class: "zone below", "aria-label": "Steps" });
   const checkButton = h("button", { type: "button", class: "button main", id: "check", title: "Check (Ctrl+Enter)", onclick: check }, "Check");
@@ -65,6 +67,7 @@ export function openScenario(place, context, link) {
         h("div", { class: "tools" }, name, checkButton, button("Gallery", gallery, "Scenarios that come along"), button("Open", () => open.click(), "Open a file"), open, button("Save", save, "Save as a file"), button("Share", share, "Copy a link that carries the text"), h("a", { class: "button", id: "to-compare", href: "#/beside" , onclick: () => keep() }, "Compare")),
         told,
         errors,
+        lookError,
         text,
         problems,
       ),
@@ -129,10 +132,10 @@ export function openScenario(place, context, link) {
     try {
       const answer = await postJson("scenario/look", { name: name.value }, of, mine.signal);
       if (closed || mine !== looking || of !== editor.text()) return;
-      fill(errors);
+      fill(lookError);
       show(answer);
     } catch (error) {
-      if (error.name !== "AbortError" && !closed) fill(errors, problem(error, look));
+      if (error.name !== "AbortError" && !closed) fill(lookError, problem(error, look));
     }
   }
 

@@ -7,6 +7,7 @@ import { openDropped } from "./dropped.js";
 import { setKeys, showKeys } from "./keys.js";
 import { writeLink } from "./link.js";
 import { problem } from "./problem.js";
+import { glossary, stories } from "./stories.js";
 import { toggleTheme } from "./theme.js";
 
 // Which violation a cell opens first: what hangs or corrupts before what breaks a rule.
@@ -80,6 +81,7 @@ export function openStart(place, context) {
           h("a", { class: "button", href: writeLink({ view: "run", subject: about.default.subject, schedule: about.default.schedule, at: 0 }) }, "Explore by hand"),
         ),
       ),
+      h("section", { class: "own", "aria-labelledby": "stories-title" }, h("h2", { id: "stories-title" }, "Other runs worth seeing"), stories()),
       h(
         "section",
         { class: "own", "aria-labelledby": "own-title" },
@@ -103,6 +105,7 @@ export function openStart(place, context) {
         errors,
         h("div", { class: "matrix-scroll", tabindex: 0, role: "region", "aria-label": "Verdict matrix" }, table),
         legend(),
+        glossary(about),
       ),
       form(about),
     ),
