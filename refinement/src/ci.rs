@@ -9,6 +9,7 @@
 //! | [`Outcome::Failed`] | failure | a result for each finding | `::error` or `::warning` for each finding |
 //! | [`Outcome::Undecided`] | error | a result of kind `open` | `::warning` |
 //! | [`Outcome::Skipped`] | skipped | | `::notice` |
+//! | [`Outcome::Warned`] | test case | a result for each finding | `::warning` for each finding |
 
 pub mod github;
 pub mod junit;
@@ -51,6 +52,8 @@ pub enum Outcome {
     Undecided(String),
     /// Nothing was violated, and that means nothing (vacuous).
     Skipped(String),
+    /// Nothing is wrong, and something looks like a mistake.
+    Warned(Vec<Finding>),
 }
 
 /// What is wrong, and where to look.
@@ -102,7 +105,9 @@ impl Report {
     /// Every finding, with its case.
     pub fn findings(&self) -> impl Iterator<Item = (&Case, &Finding)> {
         self.cases.iter().flat_map(|case| match &case.outcome {
-            Outcome::Failed(findings) => findings.iter().map(|f| (case, f)).collect(),
+            Outcome::Failed(findings) | Outcome::Warned(findings) => {
+                findings.iter().map(|f| (case, f)).collect()
+            }
             _ => Vec::new(),
         })
     }

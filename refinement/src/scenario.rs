@@ -10,6 +10,7 @@ pub mod compare;
 pub mod export;
 pub mod json;
 pub mod load;
+pub mod order;
 pub mod page;
 pub mod strict_c;
 pub mod template;

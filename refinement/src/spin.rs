@@ -9,8 +9,9 @@ mod printed;
 pub use printed::{Printed, Unreadable};
 
 use crate::cli::exit_code::ExitCode;
+use shootdown_ir::export::promela::PAN_FLAGS;
 use shootdown_refinement::leash::{self, Ended, Folder, Stderr};
-use shootdown_spec::export::promela::{PAN_FLAGS, SPIN_FLAGS};
+use shootdown_spec::export::promela::SPIN_FLAGS;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;

@@ -18,6 +18,7 @@ mod cli {
     mod refine;
     mod replay;
     mod report;
+    mod scenario;
     mod second_opinion;
     mod second_opinion_tlc;
     mod signals;

@@ -14,7 +14,7 @@ pub fn github(report: &Report) -> String {
             Outcome::Passed => {}
             Outcome::Undecided(why) => text += &own("warning", why),
             Outcome::Skipped(why) => text += &own("notice", why),
-            Outcome::Failed(findings) => {
+            Outcome::Failed(findings) | Outcome::Warned(findings) => {
                 for finding in findings {
                     let title = format!("{}: {}", finding.rule, title(case));
                     text += &command(

@@ -34,7 +34,7 @@ pub fn junit(report: &Report) -> String {
 
 fn test_case(case: &Case) -> TestCase {
     let status = match &case.outcome {
-        Outcome::Passed => TestCaseStatus::success(),
+        Outcome::Passed | Outcome::Warned(_) => TestCaseStatus::success(),
         Outcome::Skipped(why) => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(why.as_str());

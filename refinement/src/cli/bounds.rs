@@ -28,6 +28,12 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// Was any flag given?
+    pub fn is_given(&self) -> bool {
+        let text = [&self.max_states, &self.max_memory, &self.timeout];
+        text.iter().any(|flag| flag.is_some()) || self.threads.is_some()
+    }
+
     /// The search's options.
     pub fn options(&self, cancel: Arc<AtomicBool>) -> Result<Options, CliError> {
         let mut options = Options {

@@ -173,11 +173,9 @@ pub enum CliError {
     /// A scenario file that cannot be read, or is none.
     #[error("{0}")]
     Scenario(#[from] LoadError),
-    /// The order of a scenario as a graph.
-    #[error(
-        "the order of a scenario: `shootdown prove FILE`; `export dot FILE` draws who waits for whom"
-    )]
-    NoOrder,
+    /// Bounds for a schedule of a design.
+    #[error("replaying this searches nothing: bounds are for the run of a scenario file")]
+    NothingToBound,
     /// `--compare` with more or fewer files than two.
     #[error("--compare takes two files, before and after; here are {0}")]
     Compare(usize),

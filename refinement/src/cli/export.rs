@@ -162,10 +162,9 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         },
         What::C(args) => scenario::export::c(&args.file, &args.output),
         What::Dot(args) if args.run.scenario().is_some() => match args.run.scenario() {
-            Some(of) if args.graph == GraphKind::Waits => {
-                scenario::export::run(&of, |story, _| Some(told::dot::waits(story)))
-            }
-            _ => Err(CliError::NoOrder),
+            Some(of) if args.graph == GraphKind::Order => scenario::export::order(&of),
+            Some(of) => scenario::export::run(&of, |story, _| Some(told::dot::waits(story))),
+            None => Ok(ExitCode::Usage),
         },
         What::Dot(args) if args.graph == GraphKind::Order => {
             // A configuration is enough: there is an order where nothing is violated.

@@ -35,6 +35,8 @@ pub enum Section {
     Workloads,
     /// Deliberate deviations.
     Variants,
+    /// Commands on scenario files, and what they are written in.
+    Scenarios,
     /// The steps of every program of one configuration.
     Steps,
 }
@@ -55,6 +57,34 @@ pub struct Args {
     #[command(flatten)]
     subject: Subject,
 }
+
+const SCENARIOS: &[(&str, &str)] = &[
+    ("new NAME", "writes a commented scenario to begin with"),
+    (
+        "check FILE...",
+        "verdicts and the shortest counterexample; a folder: a line for each file",
+    ),
+    (
+        "check --compare A B",
+        "what changed between two files, and what came of it",
+    ),
+    (
+        "prove FILE",
+        "no deadlock for any number of CPUs, or the cycle",
+    ),
+    ("explore FILE", "the page"),
+    ("replay 'STRING' FILE", "a printed run again, step by step"),
+    (
+        "export KIND FILE",
+        "itf, perfetto, shiviz, dot, splat, markdown, promela, tla, c",
+    ),
+    ("second-opinion FILE...", "Spin on the same steps, or TLC"),
+    ("report FILE", "one HTML page for a design review"),
+    (
+        "explain [CODE]",
+        "what a message or a property means; without CODE, all of them",
+    ),
+];
 
 /// A list of names.
 #[derive(Debug, Serialize)]
@@ -253,6 +283,14 @@ fn listing(section: Section, args: &Args) -> Result<Listing, CliError> {
             WORKLOADS
                 .iter()
                 .map(|w| vec![s(w.name), s(w.text), s(w.about)])
+                .collect(),
+        ),
+        Section::Scenarios => listing(
+            "Scenarios: FILE.sd, a lock, interrupt or IPI protocol of your own (docs/language.md)",
+            &["command", "what it does"],
+            SCENARIOS
+                .iter()
+                .map(|(name, about)| vec![s(name), s(about)])
                 .collect(),
         ),
         Section::Variants => listing(

@@ -3,6 +3,7 @@
 mod code;
 
 use super::Format;
+use super::bounds::Bounds;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output;
@@ -31,6 +32,9 @@ pub struct Args {
     /// Replay on another design, up to the first step it does not allow
     #[command(flatten)]
     design: DesignArgs,
+    /// For a scenario, whose whole space says what is stuck
+    #[command(flatten)]
+    bounds: Bounds,
     /// Show only the steps that matter
     #[arg(long)]
     brief: bool,
@@ -80,7 +84,10 @@ impl Args {
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     if let Some((file, string)) = scenario::replay::arguments(&args.schedule, args.file.as_deref())
     {
-        return scenario::replay::run(file, string, args.brief, args.format);
+        return scenario::replay::run(file, string, args.brief, args.format, &args.bounds);
+    }
+    if args.bounds.is_given() {
+        return Err(CliError::NothingToBound);
     }
     let (source_name, text) = read(&args.schedule)?;
     if let Some(of_code) = text.trim().strip_prefix(refine::CODE) {

@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Scenario files in place of the matrix; `-` is stdin
-    #[arg(value_name = "FILE", conflicts_with_all = ["design", "max_states", "jobs", "faults", "benchmark", "docs", "check_docs", "format"])]
+    #[arg(value_name = "FILE", conflicts_with_all = ["design", "jobs", "benchmark", "docs", "check_docs", "format"])]
     files: Vec<PathBuf>,
     /// Whose opinion
     #[arg(long, value_enum, default_value_t)]
@@ -52,7 +52,7 @@ pub struct Args {
     design: Option<String>,
     /// Leave out cells that are expected to have more states than this; the run is incomplete then.
     /// TLC, which is slow, leaves out those of more than 25,000 unasked, and says so; where the
-    /// counterexample tells a claim's story, of more than 100,000
+    /// counterexample tells a claim's story, of more than 100,000. With scenario files: stop the search of ours there
     #[arg(long, value_name = "N")]
     max_states: Option<u64>,
     /// Cells at a time; each takes up to 2.5 GiB [default: all cores]
@@ -61,7 +61,7 @@ pub struct Args {
     /// Stop after this time (suffixes s, m, h): what was not compared by then is incomplete
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     timeout: Option<String>,
-    /// Spoil the model in ways that must be noticed, and see that each is
+    /// Spoil the model in ways that must be noticed, and see that each is; with scenario files, in one of them
     #[arg(long, conflicts_with_all = ["design", "max_states", "docs", "check_docs", "benchmark"])]
     faults: bool,
     /// Measure instead: states, time and memory of `check`, and of Spin with and without its
@@ -129,7 +129,12 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             args.with == With::Tlc,
             args.tla2tools.as_deref(),
         )?;
-        return super::scenario::second_opinion::run(&args.files, &asked);
+        return super::scenario::second_opinion::run(
+            &args.files,
+            &asked,
+            args.max_states,
+            args.faults,
+        );
     }
     if args.benchmark {
         return benchmark::run(args.tla2tools.as_deref(), args.max_states);

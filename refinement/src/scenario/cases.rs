@@ -6,6 +6,7 @@ use crate::ci::{Case, Finding, Outcome, Place, Severity};
 use shootdown_ir::Expect;
 use shootdown_ir::check::{Result as Judged, Verdict as Word};
 use shootdown_ir::report::{Story, promise};
+use shootdown_lang::{Diagnostics, Severity as Level};
 
 /// A case for each property of a scenario.
 pub fn cases(checked: &Checked<'_>) -> Vec<Case> {
@@ -30,6 +31,15 @@ pub fn cases(checked: &Checked<'_>) -> Vec<Case> {
             suite: suite.clone(),
             name: name.clone(),
             outcome: Outcome::Failed(vec![unexpected(checked, &why)]),
+            time: None,
+        });
+    }
+    let warnings = findings(&checked.scenario.warnings, Level::Warning);
+    if !warnings.is_empty() {
+        cases.push(Case {
+            suite: suite.clone(),
+            name: "text".to_string(),
+            outcome: Outcome::Warned(warnings),
             time: None,
         });
     }
@@ -130,13 +140,44 @@ pub fn violation(story: &Story<'_>, result: &Judged) -> Finding {
             .unwrap_or_default(),
         level: Severity::Error,
         message: format!(
-            "{title}: {}\nshootdown replay '{}' {file}",
+            "{title}: {}\n{}",
             sentence.replace('\n', " "),
-            story.schedule()
+            story.replay_command()
         ),
         place: Some(first.0),
         related: told,
     }
+}
+
+/// What a text's diagnostics of a level say, each as a finding.
+fn findings(found: &Diagnostics, level: Level) -> Vec<Finding> {
+    let of_level = found.list.iter().filter(|d| d.severity() == level);
+    of_level
+        .map(|d| {
+            let (line, _) = found.file.line_column(d.primary.span.start);
+            let help: String = d.help.iter().map(|h| format!("\nhelp: {h}")).collect();
+            Finding {
+                rule: d.code.name.to_string(),
+                promise: d
+                    .code
+                    .explain
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_string(),
+                level: match level {
+                    Level::Error => Severity::Error,
+                    Level::Warning => Severity::Warning,
+                },
+                message: format!("{}{help}", d.message),
+                place: Some(Place {
+                    file: found.file.name.clone(),
+                    line: Some(u64::from(line)),
+                }),
+                related: Vec::new(),
+            }
+        })
+        .collect()
 }
 
 /// A file that is no scenario: a finding for each error of its text.
@@ -153,21 +194,7 @@ pub fn unread(file: &str, error: &LoadError) -> Case {
         related: Vec::new(),
     };
     let findings = match error {
-        LoadError::Text(found) => found
-            .list
-            .iter()
-            .filter(|d| d.severity() == shootdown_lang::Severity::Error)
-            .map(|d| {
-                let (line, _) = found.file.line_column(d.primary.span.start);
-                let help: String = d.help.iter().map(|h| format!("\nhelp: {h}")).collect();
-                plain(
-                    Some(u64::from(line)),
-                    d.code.name,
-                    d.code.explain.lines().next().unwrap_or_default(),
-                    format!("{}{help}", d.message),
-                )
-            })
-            .collect(),
+        LoadError::Text(found) => findings(found, Level::Error),
         LoadError::Compile { error, .. } => vec![plain(
             Some(u64::from(error.span.line.max(1))),
             "too-large",

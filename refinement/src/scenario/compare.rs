@@ -69,7 +69,7 @@ pub fn compare(before: &Checked<'_>, after: &Checked<'_>) -> Comparison {
         }
     }
     Comparison {
-        schema: "shootdown/compare/1",
+        schema: "shootdown/scenario-compare/1",
         before: before.scenario.file.clone(),
         after: after.scenario.file.clone(),
         changed: changed(&before.scenario.text, &after.scenario.text),

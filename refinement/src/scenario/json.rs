@@ -103,7 +103,7 @@ impl ScenarioJson {
             Verdict::Incomplete => ("incomplete", None),
         };
         ScenarioJson {
-            schema: "shootdown/check/1",
+            schema: "shootdown/scenario-check/1",
             scenario: p.name.clone(),
             file: checked.scenario.file.clone(),
             cpus: p.cpus,
@@ -140,7 +140,7 @@ impl UnreadJson {
     /// The JSON of a file that is no scenario.
     pub fn new(file: &str, error: &super::LoadError) -> UnreadJson {
         UnreadJson {
-            schema: "shootdown/check/1",
+            schema: "shootdown/scenario-check/1",
             file: file.to_string(),
             outcome: "unreadable",
             reason: error.to_string(),

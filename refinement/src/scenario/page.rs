@@ -4,6 +4,7 @@ use super::check::{Checked, Verdict};
 use super::text;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use shootdown_ir::check::Verdict as Word;
+use shootdown_ir::order::Order;
 use shootdown_ir::report::{TextOptions, promise};
 use shootdown_ir::{Expect, Preempt};
 
@@ -15,14 +16,7 @@ pub const STYLE: &str = include_str!("../review/style.css");
 
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
-/// Sentences about the order of waits, from whoever proves it.
-#[derive(Clone, Debug, Default)]
-pub struct Order {
-    /// What came out, a paragraph each.
-    pub paragraphs: Vec<String>,
-}
-
-/// The page.
+/// The page; with the order of waits if it is given.
 pub fn page(checked: &Checked<'_>, order: Option<&Order>) -> String {
     let scenario = checked.scenario;
     let p = &scenario.protocol;
@@ -82,7 +76,10 @@ pub fn page(checked: &Checked<'_>, order: Option<&Order>) -> String {
         @if let Some(order) = order {
             section {
                 h2 id="order" { "Order, for any number of CPUs" }
-                @for paragraph in &order.paragraphs { pre tabindex="0" { (paragraph) } }
+                p { (super::order::verdict(order)) }
+                @for paragraph in super::order::paragraphs(&scenario.file, p, order) {
+                    pre tabindex="0" { (paragraph.trim_end()) }
+                }
             }
         }
         section {

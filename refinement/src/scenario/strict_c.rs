@@ -15,6 +15,7 @@ pub fn strict_c(text: &str, file: &str) -> String {
     let mut functions = BTreeSet::new();
     let mut sources = BTreeSet::new();
     let mut flags = BTreeSet::new();
+    let (mut top, mut loops) = (BTreeSet::new(), BTreeSet::new());
     let (mut depth, mut i) = (0i32, 0);
     let mut skipping = false;
     while i < tokens.len() {
@@ -82,6 +83,12 @@ pub fn strict_c(text: &str, file: &str) -> String {
                 let _ = write!(body, "/* {token} */");
             }
             _ => {
+                if depth == 0 {
+                    top.insert(token);
+                }
+                if token.starts_with("for_each") {
+                    loops.extend(after.map(|n| tokens[n]).filter(|t| is_name(t)));
+                }
                 if next.is_some_and(|n| tokens[n] == "(") && is_name(token) {
                     called.insert(token);
                     if token.ends_with("irqsave")
@@ -95,10 +102,15 @@ pub fn strict_c(text: &str, file: &str) -> String {
                 body.push_str(token);
             }
         }
-        let _ = after;
         i += 1;
     }
-    header(text, file, &called, &functions, &sources, &flags) + &body
+    // What the language declares by itself, and no item of the file does.
+    let own: BTreeSet<&str> = flags
+        .union(&loops)
+        .filter(|n| !top.contains(*n))
+        .copied()
+        .collect();
+    header(text, file, &called, &functions, &sources, &own) + &body
 }
 
 /// Twelve lines.
@@ -108,20 +120,8 @@ fn header(
     called: &BTreeSet<&str>,
     functions: &BTreeSet<&str>,
     sources: &BTreeSet<&str>,
-    flags: &BTreeSet<&str>,
+    own_variables: &BTreeSet<&str>,
 ) -> String {
-    let declared = |name: &str| {
-        let mut words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        let types = ["bool", "int", "unsigned", "long"];
-        let mut before = "";
-        words.any(|word| {
-            let found = word == name && types.contains(&before);
-            if !word.is_empty() {
-                before = word;
-            }
-            found
-        })
-    };
     let macros = ["for_each_cpu", "per_cpu", "if", "while", "assert", "return"];
     let unknown: Vec<String> = called
         .iter()
@@ -134,25 +134,24 @@ fn header(
         .chain(sources)
         .map(|f| format!("void {f}();"))
         .collect();
-    let flags: Vec<String> = flags
+    let variables: Vec<String> = own_variables
         .iter()
-        .filter(|f| !declared(f))
         .map(|f| format!("static long {f};"))
         .collect();
     format!(
         "/* A scenario of shootdown as C, for editors and cscope: gcc -std=gnu89 -fsyntax-only accepts it. */\n\
          typedef int bool, cpumask_t, atomic_t, spinlock_t, raw_spinlock_t, rwlock_t, seqcount_t, seqlock_t;\n\
          typedef int call_single_data_t, wait_queue_head_t, u8, u16, u32, u64, pid_t, refcount_t, atomic64_t;\n\
-         struct mutex {{ int x; }}; struct rw_semaphore {{ int x; }}; struct semaphore {{ int x; }}; struct completion {{ int x; }};\n\
+         struct mutex {{ int x; }}; struct rw_semaphore {{ int x; }}; struct semaphore {{ int x; }}; struct completion {{ int x; }}; struct srcu_struct {{ int x; }}; struct rcu_head {{ int x; }};\n\
          enum {{ false, true, NR_CPUS = {cpus} }}; extern int this_cpu, EITHER; static void *NULL_;\n\
          #define NULL NULL_\n\
          #define PERCPU\n\
-         #define for_each_cpu(cpu, mask) for (int cpu = 0; cpu < NR_CPUS; cpu++) if ((mask), 1)\n\
+         #define for_each_cpu(cpu, mask) for ((cpu) = 0; (cpu) < NR_CPUS; (cpu)++) if ((mask), 1)\n\
          #define per_cpu(var, cpu) (*((cpu), &(var)))\n\
          {}\n{}\n{} \n#line 1 \"{}\"\n",
         unknown.join(" "),
         own.join(" "),
-        flags.join(" "),
+        variables.join(" "),
         file.replace('\\', "\\\\").replace('"', "\\\""),
         cpus = cpus(text),
     )

@@ -19,8 +19,9 @@
 //! * Spinlocks are granted first come, first served. A mutex goes to whoever comes when it is free. An rwsem is first come,
 //!   first served.
 //! * Call data (csd) is busy from the send until the handler has returned; a CPU serves its call queue in order.
-//! * RCU readers are those between `rcu_read_lock` and `rcu_read_unlock`; a region with preemption or interrupts off is
-//!   not taken for a reader.
+//! * A grace period waits for the sections between `rcu_read_lock` and `rcu_read_unlock` that are open when it begins, and
+//!   for every CPU that then runs a region with preemption, bottom halves or interrupts off, a handler or a stopper: the
+//!   flavours of RCU are one since 4.20. Without preemption it waits for every other CPU to switch, sleep or idle.
 
 use crate::expr::{Binary, Expr, Place};
 use crate::protocol::{
@@ -36,6 +37,7 @@ mod calls;
 mod cells;
 mod contexts;
 mod expressions;
+mod grace;
 mod locks;
 mod ops;
 
@@ -71,6 +73,7 @@ pub fn compile(protocol: &Protocol) -> Result<System, CompileError> {
     for context in 0..compiler.system.contexts.len() {
         compiler.program(ContextId(context as u32))?;
     }
+    compiler.grace_periods();
     compiler.spinning_threads();
     compiler.scheduling();
     compiler.invariants()?;

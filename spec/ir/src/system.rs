@@ -269,6 +269,8 @@ pub struct Objects {
     pub rcu: Vec<CellId>,
     /// Per context: the set of contexts its grace period waits for; `None` if it never waits.
     pub grace: Vec<Option<CellId>>,
+    /// Per context: the set of CPUs its grace period waits for; `None` if it never waits.
+    pub grace_cpus: Vec<Option<CellId>>,
     /// Per context, for interrupt contexts: what it interrupted, a slot.
     pub below: Vec<Option<CellId>>,
     /// Per context: the cell that says it is pending, if it can be raised or sent.

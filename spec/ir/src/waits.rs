@@ -200,12 +200,19 @@ impl<'a> Waits<'a> {
             Op::SynchronizeRcu => {
                 let grace = system.objects.grace[context.index()];
                 let set = grace.map_or(0, |g| view.cell(g));
-                Wait::Readers {
-                    readers: (0..system.contexts.len() as u32)
-                        .filter(|c| set >> c & 1 == 1)
-                        .map(ContextId)
-                        .collect(),
-                }
+                let cpus = system.objects.grace_cpus[context.index()];
+                let cpus = cpus.map_or(0, |g| view.cell(g));
+                let tops = (0..system.cpus)
+                    .filter(|cpu| cpus >> cpu & 1 == 1)
+                    .filter_map(|cpu| self.top(view, cpu));
+                let mut readers: Vec<ContextId> = (0..system.contexts.len() as u32)
+                    .filter(|c| set >> c & 1 == 1)
+                    .map(ContextId)
+                    .chain(tops)
+                    .collect();
+                readers.sort();
+                readers.dedup();
+                Wait::Readers { readers }
             }
             Op::Update(_)
             | Op::Branch { .. }

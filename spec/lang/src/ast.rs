@@ -93,6 +93,8 @@ pub enum TypeKind<'s> {
     Seqlock,
     Csd,
     WaitQueue,
+    Srcu,
+    RcuHead,
     /// Not a type; already reported.
     Unknown,
 }

@@ -10,6 +10,7 @@ mod cross;
 mod deferred;
 mod locks;
 mod masks;
+mod rcu;
 pub mod refused;
 mod values;
 mod wait;
@@ -82,6 +83,10 @@ pub enum Sort {
     Csd,
     /// `wait_queue_head_t`
     Queue,
+    /// `struct srcu_struct`
+    Srcu,
+    /// `struct rcu_head`
+    RcuHead,
 }
 
 impl Sort {
@@ -104,6 +109,8 @@ impl Sort {
             Self::Seqlock => "seqlock_t",
             Self::Csd => "call_single_data_t",
             Self::Queue => "wait_queue_head_t",
+            Self::Srcu => "struct srcu_struct",
+            Self::RcuHead => "struct rcu_head",
         }
     }
 
@@ -353,12 +360,22 @@ pub enum Does {
     RcuSched(bool),
     /// `synchronize_rcu()`
     SynchronizeRcu,
+    /// `call_rcu()`
+    CallRcu,
+    /// `rcu_barrier()`
+    RcuBarrier,
+    /// `srcu_read_lock()`
+    SrcuLock,
+    /// `srcu_read_unlock()`
+    SrcuUnlock,
+    /// `synchronize_srcu()`
+    SynchronizeSrcu,
     /// A function on other CPUs.
     Call(To),
     /// `send_ipi(mask, handler)`
     SendIpi,
-    /// `stop_machine(f)`
-    StopMachine,
+    /// `stop_machine(f)`; true: under `cpus_read_lock()` of the caller's.
+    StopMachine(bool),
     /// `stop_one_cpu(cpu, f)`; waits.
     StopOne(bool),
     /// Starts a source on a CPU: an argument, else this one.
@@ -369,8 +386,8 @@ pub enum Does {
     Sync(bool, bool, bool),
     /// Waits for every work item.
     FlushAll,
-    /// A source does not start any more (true); with the second it is waited for.
-    Mask(bool, bool),
+    /// A source does not start any more (true); it may be waited for, sleeping or not.
+    Mask(bool, Option<bool>),
     /// `cpus_read_lock()`; true: for writing; the second: taken, else released.
     Hotplug(bool, bool),
     /// `wait_event()`; may be interrupted.
@@ -417,6 +434,20 @@ impl Call {
         format!("{}({})", self.name, args.join(", "))
     }
 
+    /// Every way to write it.
+    pub fn all_written(&self) -> impl Iterator<Item = String> + '_ {
+        self.forms.iter().map(|form| {
+            let args: Vec<String> = form.iter().map(|arg| arg.written()).collect();
+            format!("{}({})", self.name, args.join(", "))
+        })
+    }
+
+    /// Other names of the same.
+    pub fn aliases(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let same = values::ALIASES.iter().filter(|(_, of)| *of == self.name);
+        same.map(|(alias, _)| *alias)
+    }
+
     /// Whether it gives a value.
     #[must_use]
     pub fn gives(&self) -> bool {
@@ -431,6 +462,7 @@ impl Call {
             | Does::TryWaitCompletion
             | Does::SeqBegin
             | Does::SeqBeginRaw
+            | Does::SrcuLock
             | Does::GetCpu
             | Does::WaitEvent(true)
             | Does::WaitEventTimeout
@@ -456,7 +488,9 @@ impl Call {
             | Does::WaitCompletion(_)
             | Does::WaitCompletionTimeout
             | Does::SynchronizeRcu
-            | Does::StopMachine
+            | Does::RcuBarrier
+            | Does::SynchronizeSrcu
+            | Does::StopMachine(_)
             | Does::StopOne(true)
             | Does::FlushAll
             | Does::Hotplug(_, true)
@@ -465,7 +499,7 @@ impl Call {
             | Does::MightSleep
             | Does::Yield => true,
             Does::Sync(_, _, sleeps) => sleeps,
-            Does::Mask(_, sync) => sync,
+            Does::Mask(_, sync) => sync == Some(true),
             _ => false,
         }
     }
@@ -479,6 +513,8 @@ impl Arg {
             Self::Object(Sort::Completion) => "&completion",
             Self::Object(Sort::Queue) => "queue",
             Self::Object(Sort::Csd) => "&csd",
+            Self::Object(Sort::Srcu) => "&srcu",
+            Self::Object(Sort::RcuHead) => "&head",
             Self::Object(Sort::Seqcount) => "&seqcount",
             Self::Object(_) | Self::AnyLock => "&lock",
             Self::Flags => "flags",
@@ -504,6 +540,7 @@ pub static GROUPS: &[(&str, &[Call])] = &[
     ("Locks", locks::CALLS),
     ("Waiting", wait::CALLS),
     ("Interrupts, bottom halves, preemption, RCU", context::CALLS),
+    ("RCU callbacks, SRCU", rcu::CALLS),
     ("Calls on other CPUs", cross::CALLS),
     ("Interrupts, softirqs, timers and work", deferred::CALLS),
     ("Atomic operations", atomic::CALLS),

@@ -49,7 +49,7 @@ pub use code::{CODES, Code};
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
 pub use lower::PROPERTIES;
 pub use source::{SourceFile, Span};
-pub use words::{calls, keywords, new_template};
+pub use words::{calls, keywords, new_template, refused};
 
 use shootdown_ir::Protocol;
 

@@ -18,6 +18,7 @@ mod locks;
 mod place;
 mod program;
 mod pure;
+mod rcu;
 mod scope;
 mod stmt;
 mod stop;
@@ -99,6 +100,8 @@ pub fn lower<'a, 's>(file: &'a File<'s>, out: &'a mut Diagnostics) -> Option<Pro
         scratch: false,
         statements: 0,
         stopping: Vec::new(),
+        callbacks: Vec::new(),
+        barriers: Vec::new(),
     };
     lower.run();
     let p = lower.p;
@@ -197,6 +200,10 @@ pub(crate) struct Lower<'a, 's> {
     pub statements: usize,
     /// Functions that run in a stopper while they are lowered.
     pub stopping: Vec<usize>,
+    /// What `call_rcu()` runs.
+    pub callbacks: Vec<rcu::Callback>,
+    /// Where `rcu_barrier()` stands.
+    pub barriers: Vec<(SourceId, usize)>,
 }
 
 impl<'a, 's> Lower<'a, 's> {
@@ -226,6 +233,7 @@ impl<'a, 's> Lower<'a, 's> {
         self.unused_functions();
         self.fires(&sources);
         self.wake_ups();
+        self.barriers();
         self.unused_objects();
     }
 

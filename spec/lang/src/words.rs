@@ -85,6 +85,8 @@ pub const TYPES: &[&str] = &[
     "struct rw_semaphore",
     "struct semaphore",
     "struct completion",
+    "struct srcu_struct",
+    "struct rcu_head",
 ];
 
 /// Every word that is no call: what an editor colours as a keyword.
@@ -97,6 +99,12 @@ pub fn keywords() -> Vec<&'static str> {
 #[must_use]
 pub fn calls() -> &'static [(&'static str, &'static [Call])] {
     calls::GROUPS
+}
+
+/// Calls of the kernel that are known and refused, and what to write instead. A `*` at the end stands for any rest.
+#[must_use]
+pub fn refused() -> &'static [(&'static str, &'static str)] {
+    calls::refused::REFUSED
 }
 
 /// A commented scenario called `name`, to be changed into one's own. It reads and has the verdict that it expects.

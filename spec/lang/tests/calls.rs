@@ -29,6 +29,7 @@ const DECLARATIONS: &str = "scenario \"t\"; cpus 2;
 spinlock_t an_spinlock_t; raw_spinlock_t an_raw_spinlock_t; rwlock_t an_rwlock_t; struct mutex an_mutex;
 struct rw_semaphore an_rw_semaphore; struct semaphore an_semaphore; struct completion an_completion;
 seqcount_t an_seqcount_t; seqlock_t an_seqlock_t; call_single_data_t an_call_single_data_t; wait_queue_head_t an_wait_queue_head_t;
+struct srcu_struct an_srcu_struct; struct rcu_head an_rcu_head;
 int x, n; percpu int p; cpumask_t mask;
 void f(void *info) { x = 1; }
 irq a_irq on any raised { } softirq a_softirq on any raised { } timer a_timer on any raised { } work a_work on any { }
@@ -260,4 +261,16 @@ fn an_interrupt_without_a_count_comes_again() {
 irq tick on CPU0 { if (n < 3) n++; assert(n < 3); }
 task t on CPU0 { }";
     assert!(violated(text).contains(&"assertion".to_owned()));
+}
+
+#[test]
+fn what_a_function_that_nobody_calls_does_with_rcu_is_forgotten() {
+    let text = "scenario \"t\"; cpus 2; struct rcu_head h; int x;
+void cb(struct rcu_head *p) { x = 1; }
+void unused(void) { call_rcu(&h, cb); rcu_barrier(); }
+task t on CPU0 { rcu_barrier(); }
+";
+    let read = parse(text, "t.sd").unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+    assert_eq!(read.protocol.sources.len(), 1);
+    shootdown_ir::compile::compile(&read.protocol).expect("no source is missing");
 }

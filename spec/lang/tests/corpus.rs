@@ -7,10 +7,10 @@ use shootdown_ir::{Expect, compile::compile};
 use shootdown_lang::{Checked, parse};
 use std::path::{Path, PathBuf};
 
-fn files() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus");
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("the corpus is in spec/corpus")
+        .expect("the folder is there")
         .map(|entry| entry.expect("a readable folder").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "sd"))
         .collect();
@@ -18,13 +18,13 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-fn read(path: &Path) -> Checked {
+fn read(path: &Path) -> Result<Checked, String> {
     let text = std::fs::read_to_string(path).expect("a readable file");
     let name = path
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or("?");
-    parse(&text, name).unwrap_or_else(|errors| panic!("{}", errors.render(false)))
+    parse(&text, name).map_err(|errors| errors.render(false))
 }
 
 fn checked(checked: &Checked) -> Outcome {
@@ -43,9 +43,25 @@ fn checked(checked: &Checked) -> Outcome {
 
 #[test]
 fn every_file_has_the_verdict_that_it_expects() {
+    expected("../corpus");
+}
+
+/// Pairs of other classes of deadlocks, each before and after its fix, as short as can be.
+#[test]
+fn every_class_is_found_before_its_fix_and_not_after() {
+    expected("tests/classes");
+}
+
+fn expected(folder: &str) {
     let mut wrong = Vec::new();
-    for path in files() {
-        let scenario = read(&path);
+    for path in files(folder) {
+        let scenario = match read(&path) {
+            Ok(scenario) => scenario,
+            Err(errors) => {
+                wrong.push(errors);
+                continue;
+            }
+        };
         let outcome = checked(&scenario);
         let name = path
             .file_name()

@@ -56,7 +56,7 @@ const TRIGGERS: &[(&str, &str)] = &[
     ),
     (
         "unsupported-call",
-        "task t on CPU0 {\n    call_rcu(&head, f);\n    kmalloc(10, GFP_KERNEL);\n}\n",
+        "task t on CPU0 {\n    kfree_rcu(obj, head);\n    kmalloc(10, GFP_KERNEL);\n}\n",
     ),
     (
         "unknown-type",

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 pub struct RunArgs {
     /// A schedule, a file that holds one, or `-` for stdin, as `replay` takes it, or a scenario file; without one the
     /// shortest counterexample of the configuration below
-    #[arg(conflicts_with_all = ["Subject", "DesignArgs", "EnvironmentArgs", "Bounds"])]
+    #[arg(conflicts_with_all = ["Subject", "DesignArgs", "EnvironmentArgs"])]
     schedule: Option<String>,
     /// The run of that scenario, as `check` prints it; without one its shortest counterexample
     #[arg(value_name = "STRING", requires = "schedule")]
@@ -81,6 +81,7 @@ impl RunArgs {
             string,
             property: self.property.as_deref(),
             output: &self.output,
+            bounds: &self.bounds,
         })
     }
 

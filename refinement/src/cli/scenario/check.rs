@@ -136,7 +136,9 @@ fn several(args: &Args, files: &[PathBuf], options: &Options) -> Result<ExitCode
     match args.format {
         Format::Json => {
             let list: Vec<&Value> = all.iter().map(|t| &t.json).collect();
-            output::print_json(&json!({ "schema": "shootdown/check/1", "scenarios": list }))?;
+            output::print_json(
+                &json!({ "schema": "shootdown/scenario-check/1", "scenarios": list }),
+            )?;
         }
         Format::Text => {
             let mut out = String::new();

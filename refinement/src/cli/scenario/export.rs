@@ -5,8 +5,9 @@ use crate::cli::bounds::Bounds;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output;
+use shootdown_ir::order::Order;
 use shootdown_ir::report::Story;
-use shootdown_refinement::scenario::{Scenario, check, strict_c};
+use shootdown_refinement::scenario::{Scenario, check, order, strict_c};
 use std::path::{Path, PathBuf};
 
 /// A scenario whose run is exported.
@@ -19,6 +20,8 @@ pub struct Wanted<'a> {
     pub property: Option<&'a str>,
     /// Where to; stdout without.
     pub output: &'a Option<PathBuf>,
+    /// How far the search may go.
+    pub bounds: &'a Bounds,
 }
 
 /// Writes what comes of the run; nothing to write is exit code 1.
@@ -28,7 +31,7 @@ pub fn run(
 ) -> Result<ExitCode, CliError> {
     let scenario = Scenario::read(Path::new(wanted.file))?;
     let machine = scenario.machine();
-    let (options, _) = options(&Bounds::default())?;
+    let (options, _) = options(wanted.bounds)?;
     let checked = check(&scenario, &machine, limits(&options, 1));
     let story = match wanted.string {
         Some(text) => {
@@ -75,6 +78,14 @@ pub fn run(
             Ok(ExitCode::NotAsExpected)
         }
     }
+}
+
+/// `export dot --graph order FILE`.
+pub fn order(wanted: &Wanted<'_>) -> Result<ExitCode, CliError> {
+    let scenario = Scenario::read(Path::new(wanted.file))?;
+    let proven = Order::of(&scenario.protocol);
+    let name = &scenario.protocol.name;
+    write(wanted.output, &order::dot(&scenario.file, name, &proven))
 }
 
 /// `export c FILE`.

@@ -6,8 +6,7 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::output;
 use serde::Serialize;
 use shootdown_ir::order::{Link, Order, Proof};
-use shootdown_refinement::scenario::Scenario;
-use std::fmt::Write as _;
+use shootdown_refinement::scenario::{Scenario, order};
 use std::path::Path;
 
 /// What `prove FILE --format json` prints.
@@ -55,7 +54,7 @@ pub fn run(file: &Path, format: Format) -> Result<ExitCode, CliError> {
             cycles: &order.cycles,
             doubts,
         })?,
-        Format::Text => output::print(text(&scenario.file, &p.name, &order, &doubts))?,
+        Format::Text => output::print(text(&scenario, &order))?,
     }
     Ok(match order.proof() {
         Proof::Acyclic => ExitCode::AsPromised,
@@ -63,47 +62,12 @@ pub fn run(file: &Path, format: Format) -> Result<ExitCode, CliError> {
     })
 }
 
-fn text(file: &str, name: &str, order: &Order, doubts: &[DoubtJson<'_>]) -> String {
-    let verdict = match order.proof() {
-        Proof::Acyclic => {
-            "ACYCLIC: no deadlock by waiting, for any number of CPUs that run the sources `on any`.".to_string()
-        }
-        Proof::Cyclic => format!(
-            "CYCLIC, so not proven: {}. A deadlock is possible as far as the programs tell; `shootdown check` says \
-             whether it happens.",
-            output::plural(order.cycles.len() as u64, "cycle")
-        ),
-        Proof::NotProven => {
-            "NOT PROVEN: there is no cycle, but what is listed below would have to be taken on trust; `shootdown check` \
-             decides it for the CPUs of the file."
-                .to_string()
-        }
-    };
-    let mut text = format!("{name}\n{}\n", output::wrap(&verdict, output::width(), 0));
-    for (i, cycle) in order.cycles.iter().enumerate() {
-        let _ = writeln!(text, "\nCycle {}:", i + 1);
-        for (n, link) in cycle.iter().enumerate() {
-            let _ = writeln!(
-                text,
-                "-> #{n} {} waits for {}:",
-                link.at.who, link.waits_for
-            );
-            let _ = writeln!(text, "      {file}:{}  {}", link.at.line, link.at.statement);
-            let _ = writeln!(text, "   {}", link.because);
-            if let Some(since) = &link.since {
-                let _ = writeln!(text, "      {file}:{}  {}", since.line, since.statement);
-            }
-        }
-    }
-    if !doubts.is_empty() {
-        text += "\nNot understood:\n";
-        for d in doubts {
-            let _ = writeln!(
-                text,
-                "  {file}:{}  {}  ({})\n      {}",
-                d.line, d.statement, d.source, d.says
-            );
-        }
+fn text(scenario: &Scenario, order: &Order) -> String {
+    let p = &scenario.protocol;
+    let verdict = output::wrap(&order::verdict(order), output::width(), 0);
+    let mut text = format!("{}\n{verdict}\n", p.name);
+    for paragraph in order::paragraphs(&scenario.file, p, order) {
+        text += &format!("\n{paragraph}");
     }
     text += "\nNot covered: loops that never end (`progress`), assertions, invariants and ranges. docs/order.md has the rest.\n";
     text

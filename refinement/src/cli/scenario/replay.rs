@@ -56,6 +56,7 @@ pub fn run(
     text: Option<&str>,
     brief: bool,
     format: Format,
+    bounds: &Bounds,
 ) -> Result<ExitCode, CliError> {
     let Some(text) = text else {
         return Err(CliError::NoString(file.to_string()));
@@ -66,12 +67,12 @@ pub fn run(
     let (mut story, refused) = Story::replay(&scenario.protocol, &machine, text.trim())
         .map_err(|error| CliError::ReplayString(file.to_string(), error))?;
     // What can never move again is known from the whole space only.
-    let (options, _) = options(&Bounds::default())?;
+    let (options, _) = options(bounds)?;
     let checked = check(&scenario, &machine, limits(&options, 1));
     story.judge(&checked.outcome);
     match format {
         Format::Json => output::print_json(&json!({
-            "schema": "shootdown/replay/1",
+            "schema": "shootdown/scenario-replay/1",
             "scenario": scenario.protocol.name,
             "file": scenario.file,
             "run": RunJson::new(&story),

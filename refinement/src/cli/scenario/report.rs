@@ -5,6 +5,7 @@ use crate::cli::bounds::Bounds;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output;
+use shootdown_ir::order::Order;
 use shootdown_refinement::scenario::{Scenario, check, page, text};
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,10 @@ pub fn run(file: &Path, to: Option<&Path>, bounds: &Bounds) -> Result<ExitCode, 
     let machine = scenario.machine();
     let (options, _) = options(bounds)?;
     let checked = check(&scenario, &machine, limits(&options, 1));
-    output::write_file(&to, page::page(&checked, None))?;
+    output::write_file(
+        &to,
+        page::page(&checked, Some(&Order::of(&scenario.protocol))),
+    )?;
     let width = scenario.file.chars().count();
     output::print(format!(
         "{}written: {}\n",

@@ -1,5 +1,7 @@
 //! `second-opinion FILE...`: scenarios once more, by Spin or by TLC.
 
+mod faults;
+
 use super::model::exported;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
@@ -8,12 +10,12 @@ use crate::spin::{How, Spin};
 use crate::tlc::{Question, Tlc};
 use shootdown_ir::check::{Verdict, check};
 use shootdown_ir::explore::Bounds;
-use shootdown_ir::export::{ends, promela, tla};
+use shootdown_ir::export::{Exported, ends, promela, tla};
 use shootdown_refinement::scenario::Scenario;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a checker says: states, what is violated, `end` among it.
 type Says = (u64, BTreeSet<String>);
@@ -34,13 +36,102 @@ impl Asked {
             false => Asked::Spin(Spin::find()?),
         })
     }
+
+    /// The model that it is given.
+    fn model(&self, exported: &Exported<'_>) -> String {
+        match self {
+            Asked::Spin(_) => promela::write(exported),
+            Asked::Tlc(_) => tla::write(exported),
+        }
+    }
+
+    /// What it says of a model that makes these promises; `states` is what to expect.
+    fn of(
+        &self,
+        model: String,
+        promised: &BTreeSet<&str>,
+        states: u64,
+        cancel: &AtomicBool,
+    ) -> Result<Says, CliError> {
+        match self {
+            Asked::Spin(spin) => {
+                let how = How {
+                    reduce: false,
+                    expected: states,
+                };
+                let printed = spin.verify(&model, how, cancel)?.printed;
+                let failed = |n: &&&str| printed.assertions.contains(&promela::asserted(n));
+                let mut what: BTreeSet<String> = promised
+                    .iter()
+                    .filter(failed)
+                    .map(|n| (*n).to_string())
+                    .collect();
+                what.extend(printed.invalid_end_state.then(|| tla::END.to_string()));
+                Ok((printed.states.saturating_sub(promela::EXTRA_STATES), what))
+            }
+            Asked::Tlc(tlc) => {
+                let question = Question {
+                    module: tla::MODULE.into(),
+                    cfg: tla::CFG.into(),
+                    modules: vec![(tla::MODULE.into(), model)],
+                };
+                let printed = tlc.verify(&question, cancel)?.printed;
+                Ok((printed.states, printed.violated))
+            }
+        }
+    }
 }
 
-/// Compares each file; a difference is exit code 1.
-pub fn run(files: &[PathBuf], asked: &Asked) -> Result<ExitCode, CliError> {
+/// A scenario and what we say of it; `None` where our search was cut off.
+fn ours(
+    scenario: &Scenario,
+    exported: &Exported<'_>,
+    most: Option<u64>,
+    cancel: &AtomicBool,
+) -> Option<Says> {
+    let machine = scenario.machine();
+    let bounds = Bounds {
+        states: most.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+        cancel: Some(cancel),
+        ..Bounds::default()
+    };
+    let outcome = check(&scenario.protocol, &machine, bounds);
+    if outcome.cut().is_some() {
+        return None;
+    }
+    let promised = exported.promised();
+    let mut what: BTreeSet<String> = outcome
+        .results
+        .iter()
+        .filter(|r| r.verdict == Verdict::Violated && promised.contains(r.name.as_str()))
+        .map(|r| r.name.clone())
+        .collect();
+    what.extend(ends(&machine, &outcome.graph).then(|| tla::END.to_string()));
+    Some((outcome.graph.len() as u64, what))
+}
+
+fn told((states, what): &Says) -> String {
+    let what: Vec<&str> = what.iter().map(String::as_str).collect();
+    format!(
+        "{} states, violated: {}",
+        output::count(*states),
+        what.join(" ")
+    )
+}
+
+/// Compares each file; a difference is exit code 1. With `spoil`, plants faults in the models instead.
+pub fn run(
+    files: &[PathBuf],
+    asked: &Asked,
+    most: Option<u64>,
+    spoil: bool,
+) -> Result<ExitCode, CliError> {
+    let cancel = output::cancel_on_signals()?;
+    if spoil {
+        return faults::run(files, asked, &cancel);
+    }
     let mut code = ExitCode::AsPromised;
     let mut text = String::new();
-    let cancel = output::cancel_on_signals()?;
     for file in files {
         if cancel.load(Ordering::Relaxed) {
             let _ = writeln!(text, "{}: INCOMPLETE: not compared", file.display());
@@ -49,59 +140,14 @@ pub fn run(files: &[PathBuf], asked: &Asked) -> Result<ExitCode, CliError> {
         }
         let scenario = Scenario::read(file)?;
         let machine = scenario.machine();
-        let bounds = Bounds {
-            cancel: Some(&cancel),
-            ..Bounds::default()
-        };
-        let outcome = check(&scenario.protocol, &machine, bounds);
-        if outcome.cut().is_some() {
+        let exported = exported(&scenario, &machine)?;
+        let Some(ours) = ours(&scenario, &exported, most, &cancel) else {
             let _ = writeln!(text, "{}: INCOMPLETE: nothing is compared", scenario.file);
             code = code.max(ExitCode::Incomplete);
             continue;
-        }
-        let exported = exported(&scenario, &machine)?;
-        let promised = exported.promised();
-        let violated = outcome
-            .results
-            .iter()
-            .filter(|r| r.verdict == Verdict::Violated);
-        let mut what: BTreeSet<String> = violated
-            .map(|r| r.name.clone())
-            .filter(|n| promised.contains(n.as_str()))
-            .collect();
-        what.extend(ends(&machine, &outcome.graph).then(|| tla::END.to_string()));
-        let ours: Says = (outcome.graph.len() as u64, what);
-        let theirs: Result<Says, CliError> = match asked {
-            Asked::Spin(spin) => {
-                let how = How {
-                    reduce: false,
-                    expected: ours.0,
-                };
-                let said = spin.verify(&promela::write(&exported), how, &cancel);
-                said.map_err(CliError::from).map(|said| {
-                    let printed = said.printed;
-                    let failed = |n: &&&str| printed.assertions.contains(&promela::asserted(n));
-                    let mut what: BTreeSet<String> = promised
-                        .iter()
-                        .filter(failed)
-                        .map(|n| (*n).to_string())
-                        .collect();
-                    what.extend(printed.invalid_end_state.then(|| tla::END.to_string()));
-                    (printed.states - promela::EXTRA_STATES, what)
-                })
-            }
-            Asked::Tlc(tlc) => {
-                let question = Question {
-                    module: tla::MODULE.into(),
-                    cfg: tla::CFG.into(),
-                    modules: vec![(tla::MODULE.into(), tla::write(&exported))],
-                };
-                let said = tlc.verify(&question, &cancel);
-                said.map_err(CliError::from)
-                    .map(|said| (said.printed.states, said.printed.violated))
-            }
         };
-        let theirs = match theirs {
+        let promised = exported.promised();
+        let theirs = match asked.of(asked.model(&exported), &promised, ours.0, &cancel) {
             Ok(theirs) => theirs,
             Err(_) if cancel.load(Ordering::Relaxed) => {
                 let _ = writeln!(text, "{}: INCOMPLETE: not compared", scenario.file);
@@ -110,24 +156,16 @@ pub fn run(files: &[PathBuf], asked: &Asked) -> Result<ExitCode, CliError> {
             }
             Err(error) => return Err(error),
         };
-        let says = |(states, what): &Says| {
-            let what: Vec<&str> = what.iter().map(String::as_str).collect();
-            format!(
-                "{} states, violated: {}",
-                output::count(*states),
-                what.join(" ")
-            )
-        };
         let _ = match ours == theirs {
-            true => writeln!(text, "{}: same: {}", scenario.file, says(&ours)),
+            true => writeln!(text, "{}: same: {}", scenario.file, told(&ours)),
             false => {
                 code = code.max(ExitCode::NotAsExpected);
                 writeln!(
                     text,
                     "{}: DIFFERENT: {}; the other: {}",
                     scenario.file,
-                    says(&ours),
-                    says(&theirs)
+                    told(&ours),
+                    told(&theirs)
                 )
             }
         };

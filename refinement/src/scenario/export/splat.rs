@@ -61,11 +61,6 @@ pub fn splat(story: &Story<'_>) -> Option<String> {
             story.named(next),
         );
     }
-    let _ = writeln!(
-        text,
-        "---\nshootdown replay '{}' {}",
-        story.schedule(),
-        story.protocol().file
-    );
+    let _ = writeln!(text, "---\n{}", story.replay_command());
     Some(text)
 }

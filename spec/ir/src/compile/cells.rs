@@ -264,6 +264,10 @@ impl Compiler<'_> {
             let grace = grace
                 .then(|| self.machine_cell(&format!("grace_{name}"), (1 << count) - 1, 0, part));
             self.system.objects.grace.push(grace);
+            let all = self.p.all_cpus();
+            let cpus =
+                grace.map(|_| self.machine_cell(&format!("grace_cpus_{name}"), all, 0, part));
+            self.system.objects.grace_cpus.push(cpus);
 
             let raised = self.raised[self.system.contexts[i].source.0 as usize]
                 .then(|| self.machine_cell(&format!("raised_{name}"), 1, 0, part));

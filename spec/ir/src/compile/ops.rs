@@ -331,7 +331,8 @@ impl Compiler<'_> {
         self.step(here, false, X::TRUE, vec![grace.set(readers), wait], checks);
         let over = grace.get().is(0);
         let assigns = vec![self.go(here, here.pc + 1)];
-        self.step(here, true, over.clone(), assigns, vec![]);
-        self.sleeps_at(here, here.place + 1, over);
+        self.step(here, true, over, assigns, vec![]);
+        // What CPUs it waits for is added when it is known where threads sleep: see `grace_periods`.
+        self.sleeps_at(here, here.place + 1, X::FALSE);
     }
 }

@@ -131,6 +131,13 @@ impl<'a> Machine<'a> {
         sleeps || self.preemptible(w, s) || *s == walk.states[0]
     }
 
+    /// Does a grace period not wait for the CPU while the context is there?
+    fn quiescent(&self, w: usize, s: &State) -> bool {
+        let line = &self.p.source(self.walks[w].source).program[s.pc];
+        let leaves = self.p.preempt == Preempt::None && flow::sleeps(self.p, &line.op);
+        leaves || self.preemptible(w, s) && !s.queued
+    }
+
     /// Points at which a thread keeps its CPU from others while it waits.
     fn keeps_cpu(&self, q: usize) -> bool {
         let point = &self.points[q];
@@ -247,7 +254,8 @@ impl<'a> Machine<'a> {
                 Node::Condition(source, pc) => self.condition(*source, *pc, &mut out),
                 Node::Readers => {
                     for (o, other) in self.walks.iter().enumerate() {
-                        for (n, s) in other.states.iter().enumerate().filter(|(_, s)| s.rcu > 0) {
+                        let reads = |s: &State| s.rcu > 0 || !self.quiescent(o, s);
+                        for (n, s) in other.states.iter().enumerate().filter(|(_, s)| reads(s)) {
                             out.from(o, n, s, true, Because::Reads(o));
                         }
                     }

@@ -61,7 +61,7 @@ fn node(m: &Machine<'_>, node: &Node) -> String {
             let it = &m.p.source(*source).program[*pc];
             format!("`{}`", it.text.statement)
         }
-        Node::Readers => "RCU readers".into(),
+        Node::Readers => "a grace period".into(),
     }
 }
 
@@ -107,7 +107,10 @@ pub(super) fn links(
                     );
                     (text, *w, Some(line(m, *w, *pc)))
                 }
-                Because::Reads(w) => (format!("{} reads under RCU", who(m, *w)), *w, None),
+                Because::Reads(w) => {
+                    let text = "reads under RCU, or has preemption or interrupts off";
+                    (format!("{} {text}", who(m, *w)), *w, None)
+                }
             };
             let text = match end.walk == in_the_way {
                 true => text,

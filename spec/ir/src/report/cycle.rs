@@ -139,7 +139,10 @@ impl Story<'_> {
                     false => format!("is ahead of {} for {name}", self.who(before)),
                 })
             }
-            Wait::Blocked { .. } | Wait::Scheduled { .. } => {
+            Wait::Readers { .. } if self.reads_under_rcu(n, who) => {
+                Some("is inside rcu_read_lock()".to_string())
+            }
+            Wait::Blocked { .. } | Wait::Scheduled { .. } | Wait::Readers { .. } => {
                 let cells = self.machine.system().cpu_cells[self.cpu_of(who)];
                 let view = self.view(n);
                 Some(if view.cell(cells.irqs) == 0 {
@@ -152,13 +155,17 @@ impl Story<'_> {
                     format!("keeps CPU{} to itself", self.cpu_of(who))
                 })
             }
-            Wait::Readers { .. } => Some("is inside rcu_read_lock()".to_string()),
             Wait::Acks { .. }
             | Wait::CallData { .. }
             | Wait::Condition { .. }
             | Wait::Quiet { .. }
             | Wait::Interrupted { .. } => None,
         }
+    }
+
+    fn reads_under_rcu(&self, n: usize, who: ContextId) -> bool {
+        let nest = self.machine.system().objects.rcu[who.index()];
+        self.view(n).cell(nest) != 0
     }
 
     /// What `who` waits for, of which `next` is part.

@@ -171,16 +171,17 @@ impl<'a> Story<'a> {
             page.blank();
         }
         page.paragraph("", "Replay it:");
+        page.out.push_str(&format!("  {}\n", self.replay_command()));
+        page.out
+    }
+
+    /// The command that replays the run, as a shell reads it.
+    pub fn replay_command(&self) -> String {
         let file = match self.protocol.file.as_str() {
             "" => "FILE",
             file => file,
         };
-        page.out.push_str(&format!(
-            "  shootdown replay '{}' {}\n",
-            self.schedule(),
-            shell(file)
-        ));
-        page.out
+        format!("shootdown replay '{}' {}", self.schedule(), shell(file))
     }
 
     /// The source a context is an instance of.

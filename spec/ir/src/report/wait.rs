@@ -135,7 +135,7 @@ impl Story<'_> {
                 self.quoted(n, context)
             ),
             Wait::Readers { readers } => format!(
-                "sleeps until the RCU readers that were there have left: {}",
+                "sleeps until the RCU readers, and the CPUs with preemption or interrupts off, that were there have left: {}",
                 list(readers.iter().map(|&r| self.who(r)))
             ),
             Wait::Interrupted { by } => format!("is interrupted by {}", self.source_of(*by).name),

@@ -143,7 +143,7 @@ pub static CALLS: &[Call] = &[
         "synchronize_rcu",
         NONE,
         Does::SynchronizeRcu,
-        "sleeps until every reader section that is open now has closed",
+        "sleeps until every reader section that is open now has closed, and every CPU that has preemption, bottom halves or interrupts off now, or runs a handler, has left that; with `preempt none` until every other CPU has switched, slept or idled",
     ),
     call(
         "synchronize_rcu_expedited",
@@ -161,7 +161,7 @@ pub static CALLS: &[Call] = &[
         "synchronize_sched",
         NONE,
         Does::SynchronizeRcu,
-        "synchronize_rcu(); regions with preemption off count only where they are reader sections",
+        "synchronize_rcu(), as since 4.20",
     ),
     call(
         "irqs_disabled",

@@ -118,14 +118,14 @@ pub static CALLS: &[Call] = &[
     call(
         "stop_machine",
         STOP,
-        Does::StopMachine,
+        Does::StopMachine(false),
         "runs a function on the first CPU while every CPU spins in its stopper, interrupts off",
     ),
     call(
         "stop_machine_cpuslocked",
         STOP,
-        Does::StopMachine,
-        "stop_machine()",
+        Does::StopMachine(true),
+        "stop_machine() for callers that have taken cpus_read_lock()",
     ),
     call(
         "stop_one_cpu",

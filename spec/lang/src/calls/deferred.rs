@@ -65,19 +65,19 @@ pub static CALLS: &[Call] = &[
     call(
         "tasklet_disable",
         &[&[SOFTIRQ]],
-        Does::Mask(true, true),
+        Does::Mask(true, Some(true)),
         "the tasklet does not start any more; waits for it",
     ),
     call(
         "tasklet_disable_nosync",
         &[&[SOFTIRQ]],
-        Does::Mask(true, false),
+        Does::Mask(true, None),
         "the tasklet does not start any more",
     ),
     call(
         "tasklet_enable",
         &[&[SOFTIRQ]],
-        Does::Mask(false, false),
+        Does::Mask(false, None),
         "the tasklet may start again",
     ),
     call(
@@ -300,31 +300,31 @@ pub static CALLS: &[Call] = &[
     call(
         "disable_irq",
         &[&[IRQ]],
-        Does::Mask(true, true),
+        Does::Mask(true, Some(true)),
         "the interrupt does not come any more; waits for its handler",
     ),
     call(
         "disable_irq_nosync",
         &[&[IRQ]],
-        Does::Mask(true, false),
+        Does::Mask(true, None),
         "the interrupt does not come any more",
     ),
     call(
         "disable_hardirq",
         &[&[IRQ]],
-        Does::Mask(true, true),
-        "disable_irq()",
+        Does::Mask(true, Some(false)),
+        "disable_irq() that spins, from any context",
     ),
     call(
         "enable_irq",
         &[&[IRQ]],
-        Does::Mask(false, false),
+        Does::Mask(false, None),
         "the interrupt may come again",
     ),
     call(
         "free_irq",
         &[&[IRQ], &[IRQ, Arg::Ignored]],
-        Does::Mask(true, true),
+        Does::Mask(true, Some(true)),
         "disable_irq()",
     ),
     call(

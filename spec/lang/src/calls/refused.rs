@@ -3,24 +3,36 @@
 /// A name, or the start of one if it ends with `*`; and the replacement.
 pub static REFUSED: &[(&str, &str)] = &[
     (
-        "call_rcu*",
-        "there are no callbacks: call synchronize_rcu() in a `work NAME { ... }` that does the rest, and schedule_work(&NAME) here",
+        "call_rcu_tasks*",
+        "Tasks RCU is not modelled: declare `struct rcu_head head;` and write call_rcu(&head, func)",
+    ),
+    (
+        "synchronize_rcu_tasks*",
+        "Tasks RCU is not modelled: write synchronize_rcu(), or wait_event() for what it waits for",
     ),
     (
         "kfree_rcu*",
-        "there are no callbacks: call synchronize_rcu() in a `work NAME { ... }` that frees, and schedule_work(&NAME) here",
+        "nobody waits for it: delete it, or write call_rcu(&head, func) with a function that sets what an assertion reads",
     ),
     (
-        "rcu_barrier*",
-        "there are no callbacks to wait for: flush_work() the work item that stands for them",
+        "call_srcu",
+        "call synchronize_srcu(&srcu) in a `work NAME { ... }` that does the rest, and schedule_work(&NAME) here",
     ),
     (
-        "srcu_read_*",
-        "use a `struct rw_semaphore`: down_read() for the reader, down_write() and up_write() for synchronize_srcu()",
+        "srcu_barrier",
+        "flush_work() the work item that calls synchronize_srcu()",
     ),
     (
-        "synchronize_srcu*",
-        "use a `struct rw_semaphore`: down_write() and up_write() wait for its readers",
+        "alloc_ordered_workqueue*",
+        "each work item is a thread of its own: declare a `struct mutex queue;` and take it first in every item of an ordered queue",
+    ),
+    (
+        "create_singlethread_workqueue*",
+        "each work item is a thread of its own: declare a `struct mutex queue;` and take it first in every item of the queue",
+    ),
+    (
+        "alloc_workqueue*",
+        "queues have no name here: delete it; queue_work(system_wq, &NAME) works without",
     ),
     (
         "prepare_to_wait*",

@@ -113,7 +113,7 @@ impl<'a, 's> Lower<'a, 's> {
             | Does::WakeUp => self.wait_call(call, &given, dest),
             Does::Call(to) => self.cross_call(to, &given, span),
             Does::SendIpi => self.send_ipi(&given),
-            Does::StopMachine => self.stop_machine(&given),
+            Does::StopMachine(locked) => self.stop_machine(&given, locked),
             Does::StopOne(wait) => self.stop_one(&given, wait),
             Does::Raise | Does::Cancel | Does::Sync(..) | Does::FlushAll | Does::Mask(..) => {
                 self.deferred_call(call, &given, span)
@@ -160,6 +160,11 @@ impl<'a, 's> Lower<'a, 's> {
                 self.emit(Op::PreemptDisable(false), at);
             }
             Does::SynchronizeRcu => self.emit(Op::SynchronizeRcu, at),
+            Does::CallRcu
+            | Does::RcuBarrier
+            | Does::SrcuLock
+            | Does::SrcuUnlock
+            | Does::SynchronizeSrcu => self.rcu_call(call, &given, span, dest),
             Does::MightSleep => self.emit(Op::MightSleep, at),
             Does::Yield => self.emit(Op::Yield, at),
             Does::Bug => {

@@ -199,6 +199,8 @@ impl<'a, 's> Lower<'a, 's> {
             TypeKind::Seqlock => Sort::Seqlock,
             TypeKind::Csd => Sort::Csd,
             TypeKind::WaitQueue => Sort::Queue,
+            TypeKind::Srcu => Sort::Srcu,
+            TypeKind::RcuHead => Sort::RcuHead,
             TypeKind::Unknown => return None,
             TypeKind::Void => {
                 self.report(
@@ -247,7 +249,8 @@ impl<'a, 's> Lower<'a, 's> {
             (Sort::Mask, _) => (0, all, true),
             (Sort::Sem | Sort::Completion, _) => (0, 255, false),
             (Sort::Seqcount | Sort::Seqlock, _) => (0, 15, false),
-            (Sort::Csd, _) => (0, 1, false),
+            (Sort::Csd | Sort::RcuHead, _) => (0, 1, false),
+            (Sort::Srcu, _) => (0, super::rcu::MOST_READERS, false),
             (_, TypeKind::Enum(name)) => self
                 .enums
                 .get(name.text)
@@ -373,6 +376,17 @@ impl<'a, 's> Lower<'a, 's> {
         // A per-CPU array is one array for all CPUs, a row for each.
         let rows = decl.percpu && len.is_some();
         let ir_len = if rows { len.map(|len| len * cpus) } else { len };
+        if matches!(sort, Sort::Srcu | Sort::RcuHead) && (decl.percpu || len.is_some()) {
+            let message = format!("a {} can be no array and not percpu", sort.written());
+            self.report(
+                Diagnostic::new(&code::WRONG_KIND, declarator.name.span, message)
+                    .help("declare one for each, with names of their own"),
+            );
+        }
+        let ir_len = match sort {
+            Sort::Srcu => Some(super::rcu::SRCU_CELLS),
+            _ => ir_len,
+        };
         if let Some(fairness) = declarator.fairness
             && sort != Sort::Rw
         {
@@ -431,7 +445,13 @@ impl<'a, 's> Lower<'a, 's> {
         let needs_var = sort.is_value()
             || matches!(
                 sort,
-                Sort::Sem | Sort::Completion | Sort::Seqcount | Sort::Seqlock | Sort::Csd
+                Sort::Sem
+                    | Sort::Completion
+                    | Sort::Seqcount
+                    | Sort::Seqlock
+                    | Sort::Csd
+                    | Sort::Srcu
+                    | Sort::RcuHead
             );
         let var = needs_var.then(|| {
             let id = VarId(u32::try_from(self.p.vars.len()).unwrap_or(u32::MAX));
@@ -535,7 +555,12 @@ impl<'a, 's> Lower<'a, 's> {
             } else {
                 let what = match sort {
                     Sort::Queue => "nothing waits on",
-                    Sort::Csd | Sort::Completion | Sort::Sem | Sort::Seqcount => "nothing uses",
+                    Sort::Csd
+                    | Sort::Completion
+                    | Sort::Sem
+                    | Sort::Seqcount
+                    | Sort::Srcu
+                    | Sort::RcuHead => "nothing uses",
                     _ => "nothing takes",
                 };
                 self.report(Diagnostic::new(

@@ -21,8 +21,10 @@ impl Lower<'_, '_> {
                 .iter()
                 .enumerate()
                 .filter(|(_, source)| source.kind == Kind::Work);
+            // The thread that waits for grace periods is on no queue.
             let sources: Vec<_> = sources
                 .map(|(i, _)| shootdown_ir::SourceId(u32::try_from(i).unwrap_or(u32::MAX)))
+                .filter(|id| self.callbacks.iter().all(|c| c.grace != *id))
                 .collect();
             self.emit(
                 Op::Sync {
@@ -54,13 +56,13 @@ impl Lower<'_, '_> {
             ),
             Does::Mask(off, sync) => {
                 self.emit(Op::Mask(id, off), at);
-                if sync {
+                if let Some(sleeps) = sync {
                     self.emit(
                         Op::Sync {
                             sources,
                             pending: false,
                             cancel: false,
-                            sleeps: true,
+                            sleeps,
                         },
                         at,
                     );

@@ -270,7 +270,10 @@ impl<'a, 's> Lower<'a, 's> {
     }
 
     /// Functions that nothing calls are lowered all the same, for what is wrong with them, and thrown away.
+    /// Each takes a copy of everything: a file that has more than a few of them is spared that.
     pub(super) fn unused_functions(&mut self) {
+        const MOST_UNUSED: usize = 50;
+        let mut lowered = 0;
         for func in 0..self.funcs.len() {
             if self.funcs[func].used || self.out.full() {
                 continue;
@@ -282,6 +285,10 @@ impl<'a, 's> Lower<'a, 's> {
                 ast.name.span,
                 format!("`{name}` is never called: nothing of it is checked"),
             ));
+            lowered += 1;
+            if lowered > MOST_UNUSED {
+                continue;
+            }
             let kept = self.p.clone();
             let objects = self.objects.len();
             self.scratch = true;
@@ -303,6 +310,10 @@ impl<'a, 's> Lower<'a, 's> {
             self.scratch = false;
             self.p = kept;
             self.objects.truncate(objects);
+            let sources = self.p.sources.len();
+            let kept = |id: shootdown_ir::SourceId| (id.0 as usize) < sources;
+            self.callbacks.retain(|c| kept(c.grace));
+            self.barriers.retain(|(source, _)| kept(*source));
             for queue in &mut self.queues {
                 queue
                     .waiters

@@ -15,7 +15,7 @@ impl<'a, 's> Lower<'a, 's> {
     pub(super) fn declare_locals(&mut self, decl: &'a Decl<'s>, span: Span) {
         let sort = self.sort(decl.ty).unwrap_or(Sort::Int);
         for declarator in &decl.declarators {
-            if !sort.is_value() && sort != Sort::Csd {
+            if !sort.is_value() && !matches!(sort, Sort::Csd | Sort::RcuHead) {
                 self.report(
                     Diagnostic::new(
                         &code::WRONG_KIND,

@@ -75,7 +75,7 @@ impl<'a, 's> Lower<'a, 's> {
 
     /// The stopper threads' lock step (multi_cpu_stop() of kernel/stop_machine.c): everybody has come; everybody has turned
     /// interrupts off; the first CPU runs the function; everybody has seen that it is done; interrupts go on again.
-    pub(crate) fn stop_machine(&mut self, given: &Arguments) {
+    pub(crate) fn stop_machine(&mut self, given: &Arguments, locked: bool) {
         let Some((func, span)) = given.function() else {
             if let Some(source) = given.any_source() {
                 self.stop_source(source, None, true);
@@ -123,7 +123,7 @@ impl<'a, 's> Lower<'a, 's> {
         let text = self.out.file.text.matches("stop_machine").count();
         let on_any = self.here().on.is_none();
         let contended = on_any || text > 1;
-        if self.hotplug_written {
+        if self.hotplug_written && !locked {
             self.hotplug_lock(true, at);
         }
         if contended {
@@ -175,7 +175,7 @@ impl<'a, 's> Lower<'a, 's> {
                 at,
             );
         }
-        if self.hotplug_written {
+        if self.hotplug_written && !locked {
             self.hotplug_lock(false, at);
         }
         let _ = Place::of(arrived);

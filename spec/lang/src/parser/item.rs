@@ -43,6 +43,8 @@ pub const DEFINES: &[(&str, TypeKind<'static>)] = &[
     ("DECLARE_COMPLETION_ONSTACK", TypeKind::Completion),
     ("DEFINE_SEQLOCK", TypeKind::Seqlock),
     ("DECLARE_WAIT_QUEUE_HEAD", TypeKind::WaitQueue),
+    ("DEFINE_SRCU", TypeKind::Srcu),
+    ("DEFINE_STATIC_SRCU", TypeKind::Srcu),
     ("DECLARE_WAIT_QUEUE_HEAD_ONSTACK", TypeKind::WaitQueue),
     ("DEFINE_WAIT", TypeKind::Unknown),
 ];

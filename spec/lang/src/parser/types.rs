@@ -39,6 +39,8 @@ pub const TYPES: &[(&str, bool, TypeKind<'static>)] = &[
     ("__call_single_data", true, TypeKind::Csd),
     ("wait_queue_head_t", false, TypeKind::WaitQueue),
     ("wait_queue_head", true, TypeKind::WaitQueue),
+    ("srcu_struct", true, TypeKind::Srcu),
+    ("rcu_head", true, TypeKind::RcuHead),
 ];
 
 /// The integer types of C and of the kernel, all of them `int` here, and whether they are unsigned.
@@ -129,10 +131,6 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "list_head",
         "there are no lists: use an array of states, `int state[4];`",
-    ),
-    (
-        "rcu_head",
-        "there are no callbacks: let a task call synchronize_rcu()",
     ),
 ];
 
