@@ -7,6 +7,15 @@ use shootdown_lang::calls;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+/// Values that the language has without a declaration.
+const MASKS: [&str; 5] = [
+    "cpu_online_mask",
+    "cpu_possible_mask",
+    "cpu_present_mask",
+    "cpu_active_mask",
+    "nr_cpu_ids",
+];
+
 /// The text of a scenario as C. `file` is what `#line` names.
 pub fn strict_c(text: &str, file: &str) -> String {
     let tokens = tokens(text);
@@ -105,9 +114,11 @@ pub fn strict_c(text: &str, file: &str) -> String {
         i += 1;
     }
     // What the language declares by itself, and no item of the file does.
-    let own: BTreeSet<&str> = flags
-        .union(&loops)
-        .filter(|n| !top.contains(*n))
+    let masks = tokens.iter().filter(|t| MASKS.contains(*t));
+    let own: BTreeSet<&str> = masks
+        .chain(&flags)
+        .chain(&loops)
+        .filter(|n| !top.contains(**n))
         .copied()
         .collect();
     header(text, file, &called, &functions, &sources, &own) + &body

@@ -92,6 +92,9 @@ impl RunArgs {
             let config = self.subject.config("tracked", "everything")?;
             return Ok(Wanted::Config(Box::new(config)));
         };
+        if self.bounds.is_given() {
+            return Err(CliError::NothingToBound);
+        }
         let (source_name, text) = replay::read(argument)?;
         let text = text.trim();
         let of_code = text.strip_prefix(refine::CODE);
