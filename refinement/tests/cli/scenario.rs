@@ -241,7 +241,7 @@ fn machines_get_json_junit_and_sarif_warnings_included() {
     assert_eq!(level("no_deadlock").as_deref(), Some("error"));
     assert_eq!(level("unused-lock").as_deref(), Some("warning"));
     let junit = fs::read_to_string(f.path("j.xml")).expect("written");
-    assert!(junit.contains("failures=\"1\""), "{junit}");
+    assert!(junit.contains("failures=\"2\""), "{junit}");
 
     f.write(
         "m.sd",

@@ -4,7 +4,7 @@
 //! a step of that context that changes anything. A live bystander hides nothing, and a wait that looks hopeless but can be
 //! answered is none.
 
-use crate::explore::Graph;
+use crate::explore::{Cut, Graph};
 use crate::machine::Machine;
 use crate::waits::Waits;
 
@@ -60,7 +60,8 @@ impl Future {
     }
 
     /// The state to show of a deadlock, and the contexts stuck in it: the first in which they wait only for each other or
-    /// for nobody; if there is none, the first in which a context is stuck at all.
+    /// for nobody; if there is none, the first in which a context is stuck at all. Where a value outgrew its cell, what would
+    /// have come behind is not known, and might let go who waits for the context that could not go on.
     pub fn first_stuck(
         &self,
         machine: &Machine<'_>,
@@ -79,7 +80,10 @@ impl Future {
                 return Some((number, closed));
             }
         }
-        first
+        match graph.cut {
+            Some(Cut::Grows(_)) => None,
+            _ => first,
+        }
     }
 
     /// The number of states in which a context is stuck.

@@ -92,3 +92,24 @@ fn expected(folder: &str) {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// A counter that nobody bounds ends the search: nothing is said about who would have gone on, and a deadlock of others is
+/// still one.
+#[test]
+fn what_a_growing_counter_hides_is_incomplete_and_no_deadlock() {
+    let endless = "scenario \"t\"; cpus 3; int ticks; spinlock_t a, b;
+irq tick on CPU0 { ticks++; }
+task t on CPU0 { cpu_relax(); }
+";
+    let verdict = |text: &str| {
+        let read = parse(text, "t.sd").unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+        let outcome = checked(&read);
+        assert!(outcome.cut().is_some());
+        outcome.result("no_deadlock").map(|r| r.verdict.name())
+    };
+    assert_eq!(verdict(endless), Some("incomplete"));
+    let others = "task one on CPU1 { spin_lock(&a); spin_lock(&b); spin_unlock(&b); spin_unlock(&a); }
+task two on CPU2 { spin_lock(&b); spin_lock(&a); spin_unlock(&a); spin_unlock(&b); }
+";
+    assert_eq!(verdict(&format!("{endless}{others}")), Some("violated"));
+}

