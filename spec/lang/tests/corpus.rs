@@ -108,7 +108,8 @@ task t on CPU0 { cpu_relax(); }
         outcome.result("no_deadlock").map(|r| r.verdict.name())
     };
     assert_eq!(verdict(endless), Some("incomplete"));
-    let others = "task one on CPU1 { spin_lock(&a); spin_lock(&b); spin_unlock(&b); spin_unlock(&a); }
+    let others =
+        "task one on CPU1 { spin_lock(&a); spin_lock(&b); spin_unlock(&b); spin_unlock(&a); }
 task two on CPU2 { spin_lock(&b); spin_lock(&a); spin_unlock(&a); spin_unlock(&b); }
 ";
     assert_eq!(verdict(&format!("{endless}{others}")), Some("violated"));
