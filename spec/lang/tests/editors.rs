@@ -102,7 +102,7 @@ fn vim_has_every_word() {
     fresh("vim/syntax/shootdown.vim", &text);
     fresh(
         "vim/ftdetect/shootdown.vim",
-        "au BufRead,BufNewFile *.sd setfiletype shootdown\n",
+        "au BufRead,BufNewFile *.sd set filetype=shootdown\n",
     );
 }
 

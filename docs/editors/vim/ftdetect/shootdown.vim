@@ -1,1 +1,1 @@
-au BufRead,BufNewFile *.sd setfiletype shootdown
+au BufRead,BufNewFile *.sd set filetype=shootdown
