@@ -32,7 +32,7 @@ fn every_story_has_the_verdict_that_it_tells_of() {
         page.go(link.as_str().expect("an address"));
         match n {
             4 => page.wait_for(".find", "no_deadlock holds"),
-            2 => page.wait_for(".verdict-line", "no_stale_tlb_after_return"),
+            2 => page.wait_for(".verdict-line", "STALE TRANSLATION"),
             _ => page.wait_for(".verdict-line", "DEADLOCK"),
         }
     }
