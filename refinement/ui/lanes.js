@@ -299,7 +299,7 @@ export function createLanes(place, options) {
       back.append(s("rect", { x: 0, y: top(row), width: plan.width, height: ROW, class: cls }));
       const glyph = { always: "●", maybe: "◐", never: "○" }[fate];
       back.append(s("text", { x: 17, y: top(row) + 16, class: "row-number" }, row === 0 ? "start" : row));
-      if (glyph) back.append(s("text", { x: 33, y: top(row) + 16, class: `fate ${fate}` }, s("title", {}, `leads to deadlock: ${fate}`), glyph));
+      if (glyph) back.append(s("text", { x: 39, y: top(row) + 16, class: `fate ${fate}` }, s("title", {}, `leads to deadlock: ${fate}`), glyph));
     }
     svg.append(back);
     const body = s("g", {});
