@@ -38,7 +38,7 @@ fn main() {
         println!(
             "packed, {threads} threads: {} states of {} bits, {} generated, {:.2} s, {:.2} M/s, {:.1} B/state, rank not lowered {}",
             found.distinct,
-            machine.bits(),
+            machine.state_bits(),
             found.generated,
             found.elapsed.as_secs_f64(),
             found.distinct as f64 / found.elapsed.as_secs_f64() / 1e6,

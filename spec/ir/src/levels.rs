@@ -4,7 +4,7 @@
 //! state belongs to the first level that reaches it. What it does not keep is the way there; a run to a fact is found by
 //! searching once more, as far as the level where the fact was seen first.
 
-use crate::packed::Packed;
+use crate::packed::{self, Packed};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -16,17 +16,25 @@ use table::Table;
 pub const MAX_WORDS: usize = 8;
 /// Facts per state.
 pub const FACTS: usize = 64;
+/// Sets of facts that are counted before they are taken apart.
+const RECENT: usize = 64;
 /// States that a thread takes at a time.
 const CHUNK: usize = 256;
 
 /// What is asked of each state.
 pub trait Observe: Sync {
+    /// What a thread remembers of states it was asked about; it changes no answer.
+    type Memory: Default + Send;
+
     /// Its facts, a bit each.
-    fn facts(&self, words: &[u64]) -> u64;
+    fn facts(&self, words: &[u64], memory: &mut Self::Memory) -> u64;
 
     /// A number that every step lowers, if there is one: where it falls at every step there is no circle, and a run ends
     /// where nobody who is owed a step can take one.
     fn rank(&self, words: &[u64]) -> u64;
+
+    /// Is it known that the step lowers the rank wherever it is taken? It is not compared then.
+    fn lowers_rank(&self, step: u32) -> bool;
 
     /// Is this an end that must not be: somebody has work left?
     fn has_work_left(&self, facts: u64) -> bool;
@@ -133,6 +141,8 @@ struct Part<const W: usize> {
     generated: u64,
     terminal: u64,
     counts: [u64; FACTS],
+    /// Sets of facts met lately, and how often: few differ.
+    recent: [(u64, u64); RECENT],
     ends: u64,
     not_lowered: u64,
     misfit: Option<u32>,
@@ -151,21 +161,21 @@ pub fn run(
 ) -> Result<Found, usize> {
     let words = packed.machine().words();
     Ok(match words {
-        1 => levels::<1>(packed, observe, options),
-        2 => levels::<2>(packed, observe, options),
-        3 => levels::<3>(packed, observe, options),
-        4 => levels::<4>(packed, observe, options),
-        5 => levels::<5>(packed, observe, options),
-        6 => levels::<6>(packed, observe, options),
-        7 => levels::<7>(packed, observe, options),
-        8 => levels::<8>(packed, observe, options),
+        1 => levels::<1, _>(packed, observe, options),
+        2 => levels::<2, _>(packed, observe, options),
+        3 => levels::<3, _>(packed, observe, options),
+        4 => levels::<4, _>(packed, observe, options),
+        5 => levels::<5, _>(packed, observe, options),
+        6 => levels::<6, _>(packed, observe, options),
+        7 => levels::<7, _>(packed, observe, options),
+        8 => levels::<8, _>(packed, observe, options),
         _ => return Err(words),
     })
 }
 
-fn levels<const W: usize>(
+fn levels<const W: usize, O: Observe>(
     packed: &Packed<'_>,
-    observe: &impl Observe,
+    observe: &O,
     options: Options<'_>,
 ) -> Found {
     let begun = Instant::now();
@@ -192,6 +202,7 @@ fn levels<const W: usize>(
     }
     // Buffers of levels done with: pages that are given back have to be cleared again.
     let spare: Mutex<Vec<Vec<[u64; W]>>> = Mutex::new(Vec::new());
+    let memories: Mutex<Vec<(O::Memory, packed::Memory)>> = Mutex::new(Vec::new());
     loop {
         let width: u64 = level.iter().map(|l| l.len() as u64).sum();
         if width == 0 {
@@ -222,6 +233,7 @@ fn levels<const W: usize>(
             chunks: &chunks,
             next: &next,
             spare: &spare,
+            memories: &memories,
             options,
             begun,
             most_a_chunk,
@@ -295,6 +307,25 @@ impl Found {
 }
 
 impl<const W: usize> Part<W> {
+    /// Counts a state's facts.
+    #[inline]
+    fn count(&mut self, facts: u64) {
+        let at = (facts.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize % RECENT;
+        if self.recent[at].0 == facts {
+            self.recent[at].1 += 1;
+        } else {
+            let other = std::mem::replace(&mut self.recent[at], (facts, 1));
+            self.add_up(other);
+        }
+    }
+
+    fn add_up(&mut self, (mut facts, count): (u64, u64)) {
+        while facts != 0 {
+            self.counts[facts.trailing_zeros() as usize] += count;
+            facts &= facts - 1;
+        }
+    }
+
     /// Enters a batch of successors; how many were new.
     #[inline]
     fn enter(&mut self, batch: &mut Vec<([u64; W], u64)>, table: &Table) -> u64 {
@@ -313,12 +344,13 @@ impl<const W: usize> Part<W> {
 }
 
 /// A level that is being expanded.
-struct Work<'a, const W: usize, O> {
+struct Work<'a, const W: usize, O: Observe> {
     packed: &'a Packed<'a>,
     observe: &'a O,
     chunks: &'a [&'a [[u64; W]]],
     next: &'a AtomicUsize,
     spare: &'a Mutex<Vec<Vec<[u64; W]>>>,
+    memories: &'a Mutex<Vec<(O::Memory, packed::Memory)>>,
     options: Options<'a>,
     begun: Instant,
     most_a_chunk: u64,
@@ -365,6 +397,7 @@ impl<const W: usize, O: Observe> Work<'_, W, O> {
             generated: 0,
             terminal: 0,
             counts: [0; FACTS],
+            recent: [(0, 0); RECENT],
             ends: 0,
             not_lowered: 0,
             misfit: None,
@@ -373,6 +406,9 @@ impl<const W: usize, O: Observe> Work<'_, W, O> {
         // Successors wait here until their places in the table are on the way.
         let mut batch: Vec<([u64; W], u64)> = Vec::with_capacity(512);
         let mut new = 0;
+        let remembered = lock(self.memories).pop();
+        let (mut memory, mut ready) =
+            remembered.unwrap_or_else(|| (O::Memory::default(), self.packed.memory()));
         loop {
             if (table.len() + self.most_a_chunk) * 4 > table.capacity() * 3 {
                 full.store(true, Relaxed);
@@ -387,18 +423,21 @@ impl<const W: usize, O: Observe> Work<'_, W, O> {
                 break;
             };
             for state in *chunk {
-                let facts = self.observe.facts(state);
-                let rank = self.observe.rank(state);
-                let mut rest = facts;
-                while rest != 0 {
-                    part.counts[rest.trailing_zeros() as usize] += 1;
-                    rest &= rest - 1;
-                }
-                let mut any = false;
-                let result = self.packed.successors(state, |_, next| {
-                    any = true;
+                let facts = self.observe.facts(state, &mut memory);
+                part.count(facts);
+                let before = part.generated;
+                let mut rank = None;
+                let result = self.packed.successors(state, &mut ready, |step, next| {
                     part.generated += 1;
-                    part.not_lowered += u64::from(self.observe.rank(next) >= rank);
+                    let mut not_lowered = || {
+                        let rank = *rank.get_or_insert_with(|| self.observe.rank(state));
+                        self.observe.rank(next) >= rank
+                    };
+                    if !self.observe.lowers_rank(step) {
+                        part.not_lowered += u64::from(not_lowered());
+                    } else {
+                        debug_assert!(!not_lowered(), "step {step} is known to lower the rank");
+                    }
                     let print = table::fingerprint(next);
                     table.prefetch(print);
                     batch.push((*next, print));
@@ -408,7 +447,7 @@ impl<const W: usize, O: Observe> Work<'_, W, O> {
                     Ok(_) => {}
                     Err(misfit) => part.misfit = Some(misfit.step),
                 }
-                part.terminal += u64::from(!any);
+                part.terminal += u64::from(part.generated == before);
                 if batch.len() >= 64 {
                     new += part.enter(&mut batch, table);
                 }
@@ -420,6 +459,10 @@ impl<const W: usize, O: Observe> Work<'_, W, O> {
                 + (self.options.threads * part.out.capacity() * size_of::<[u64; W]>()) as u64;
             part.exhausted |= self.options.memory.is_some_and(|most| held > most);
         }
+        for recent in std::mem::replace(&mut part.recent, [(0, 0); RECENT]) {
+            part.add_up(recent);
+        }
+        lock(self.memories).push((memory, ready));
         part
     }
 }

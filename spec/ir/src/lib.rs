@@ -20,6 +20,7 @@ pub mod order;
 pub mod packed;
 pub mod progress;
 pub mod protocol;
+pub mod remembered;
 pub mod report;
 pub mod run;
 pub mod stuck;

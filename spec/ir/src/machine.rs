@@ -4,7 +4,7 @@ use crate::eval::{self, Cells};
 use crate::system::{CellId, CellRef, Check, ContextId, Overflow, Step, System, What, X};
 
 /// Where a cell's bits are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     pub(crate) word: u32,
     pub(crate) shift: u32,
@@ -17,7 +17,30 @@ impl Slot {
     /// The value in a state.
     #[inline]
     pub fn get(&self, words: &[u64]) -> i64 {
-        (words[self.word as usize] >> self.shift & self.mask) as i64 + self.lo
+        self.raw(words) as i64 + self.lo
+    }
+
+    /// The value in a state, counted from the cell's lowest.
+    #[inline]
+    pub fn raw(&self, words: &[u64]) -> u64 {
+        words[self.word as usize] >> self.shift & self.mask
+    }
+
+    /// The cell's lowest value.
+    pub fn lowest(&self) -> i64 {
+        self.lo
+    }
+
+    /// Can the cell have this value?
+    #[inline]
+    pub(crate) fn fits(&self, value: i64) -> bool {
+        value >= self.lo && value <= self.hi
+    }
+
+    /// Word, mask and bits of a value that fits.
+    pub(crate) fn masked(&self, value: i64) -> (u32, u64, u64) {
+        let bits = ((value - self.lo) as u64) << self.shift;
+        (self.word, self.mask << self.shift, bits)
     }
 
     /// Writes a value that fits.
@@ -25,6 +48,39 @@ impl Slot {
     pub(crate) fn put(&self, words: &mut [u64], value: i64) {
         let word = &mut words[self.word as usize];
         *word = *word & !(self.mask << self.shift) | ((value - self.lo) as u64) << self.shift;
+    }
+}
+
+/// The bits of some cells, word by word.
+#[derive(Clone, Debug, Default)]
+pub struct Bits(Box<[(u32, u64)]>);
+
+impl Bits {
+    /// The bits of these masks, one a word.
+    pub(crate) fn new(masks: Vec<u64>) -> Bits {
+        let words = masks.into_iter().enumerate().filter(|(_, mask)| *mask != 0);
+        Bits(words.map(|(word, mask)| (word as u32, mask)).collect())
+    }
+
+    /// Does one of the cells have another value than its lowest?
+    #[inline]
+    pub fn any(&self, words: &[u64]) -> bool {
+        let mut some = 0;
+        for &(word, mask) in &self.0 {
+            some |= words[word as usize] & mask;
+        }
+        some != 0
+    }
+
+    /// Words that hold one of them.
+    pub fn words(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The values of all, in [`Bits::words`] words.
+    #[inline]
+    pub fn of<'b>(&'b self, words: &'b [u64]) -> impl Iterator<Item = u64> + use<'b> {
+        self.0.iter().map(|&(word, mask)| words[word as usize] & mask)
     }
 }
 
@@ -148,7 +204,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Bits of a state.
-    pub fn bits(&self) -> u32 {
+    pub fn state_bits(&self) -> u32 {
         self.bits
     }
 
@@ -158,6 +214,16 @@ impl<'a> Machine<'a> {
             machine: self,
             words,
         }
+    }
+
+    /// Where the bits of cells are.
+    pub fn bits(&self, cells: impl IntoIterator<Item = CellId>) -> Bits {
+        let mut masks = vec![0; self.words];
+        for cell in cells {
+            let slot = self.slot(cell);
+            masks[slot.word as usize] |= slot.mask << slot.shift;
+        }
+        Bits::new(masks)
     }
 
     /// Where a cell's bits are.

@@ -3,13 +3,14 @@
 //! What a place alone tells is a table; who waits for whom is asked only where somebody spins, awaits or waits a split out.
 
 use super::{Lowered, Place};
-use crate::id::MmId;
+use crate::id::{MAX_CPUS, MmId};
 use crate::program::{Entry, LockRef, Of, Op, ProgramId, Reg};
 use crate::property::{FIRST_IDLE_BIT, FIRST_INTERRUPTED_BIT, FIRST_WITNESS_BIT};
 use crate::variant::Variant;
 use shootdown_ir::levels::Observe;
-use shootdown_ir::machine::{Machine, Slot};
+use shootdown_ir::machine::{Bits, Machine, Slot};
 use shootdown_ir::packed::{Condition, Packed};
+use shootdown_ir::remembered::Remembered;
 use shootdown_ir::system::{CellId, ContextId, X};
 
 const W: usize = FIRST_WITNESS_BIT;
@@ -21,6 +22,18 @@ const AWAITS: u32 = 4;
 const CHANGING: u32 = 8;
 const AT_PGD_LOCK: u32 = 16;
 const HANDLER: u32 = 32;
+
+/// Marks of a CPU besides the flags of its places: it has work left, waits, or has facts that depend on more.
+const UNFINISHED: u64 = 1 << 32;
+const WAITS: u64 = 1 << 33;
+const ALSO: u64 = 1 << 34;
+
+/// What a thread remembers: of each CPU, and of the mms.
+#[derive(Debug, Default)]
+pub struct Memory {
+    cpus: [Remembered<2>; MAX_CPUS],
+    mms: Remembered<1>,
+}
 
 /// What is to be looked at where a context stands at a place.
 #[derive(Debug, Default)]
@@ -41,8 +54,6 @@ struct Spot {
     sender: u8,
     /// The lock that is taken there: 0 none.
     lock: u8,
-    /// More than 0: steps at most to the end of the program.
-    pub(super) rank: u64,
 }
 
 #[derive(Debug)]
@@ -54,11 +65,15 @@ struct CpuSlots {
     loaded: Slot,
     tlb: [Slot; 2],
     acks: Vec<Slot>,
+    any_ack: Bits,
     inbox: Vec<Slot>,
+    any_inbox: Bits,
     budget: Slot,
     has_choices: bool,
     rank: [Slot; 2],
     inside: [Option<Slot>; 2],
+    /// All of these but the translations, and what is to be asked of the CPU alone.
+    own: Bits,
 }
 
 #[derive(Debug)]
@@ -85,6 +100,10 @@ pub struct Facts {
     readers: Vec<Slot>,
     idle_goals: u64,
     rank: super::rank::Weights,
+    /// By step: it is known to lower the rank.
+    lowers_rank: Vec<bool>,
+    /// The bits that the facts about mms depend on.
+    mm_cells: Bits,
 }
 
 impl Facts {
@@ -97,7 +116,15 @@ impl Facts {
         let cpus = (0..config.cpus())
             .map(|c| {
                 let it = &cells.cpus[c];
-                let inside = |code: usize| cells.regs[code][Reg::PgdLockInside as usize].map(slot);
+                let inside = |code: usize| cells.regs[code][Reg::PgdLockInside as usize];
+                let insides = [inside(2 * c), inside(2 * c + 1)];
+                let levels = [2 * c, 2 * c + 1];
+                let own = [it.irqs, it.budget]
+                    .into_iter()
+                    .chain(levels.map(|code| cells.at[code]))
+                    .chain(levels.map(|code| cells.rank[code]))
+                    .chain(it.acks.iter().chain(&it.inbox).copied())
+                    .chain(insides.into_iter().flatten());
                 CpuSlots {
                     task: slot(cells.at[2 * c]),
                     irq: slot(cells.at[2 * c + 1]),
@@ -106,11 +133,14 @@ impl Facts {
                     loaded: slot(it.loaded),
                     tlb: it.tlb.map(slot),
                     acks: it.acks.iter().map(|&a| slot(a)).collect(),
+                    any_ack: machine.bits(it.acks.iter().copied()),
                     inbox: it.inbox.iter().map(|&a| slot(a)).collect(),
+                    any_inbox: machine.bits(it.inbox.iter().copied()),
                     budget: slot(it.budget),
                     has_choices: !config.choices(c).is_empty(),
                     rank: [slot(cells.rank[2 * c]), slot(cells.rank[2 * c + 1])],
-                    inside: [inside(2 * c), inside(2 * c + 1)],
+                    inside: insides.map(|cell| cell.map(slot)),
+                    own: machine.bits(own),
                 }
             })
             .collect();
@@ -130,6 +160,16 @@ impl Facts {
         let spots = (0..2 * config.cpus())
             .map(|code| lowered.spots(packed, code / 2, code % 2))
             .collect();
+        let rank = super::rank::Weights::new(lowered, machine);
+        let of_cpus = cells.cpus.iter();
+        let mut mm_cells: Vec<CellId> = of_cpus
+            .flat_map(|it| [it.loaded, it.active, it.tlb[0], it.tlb[1]])
+            .collect();
+        for it in &cells.mms {
+            mm_cells.extend([it.life, it.kernel_entry]);
+            mm_cells.extend(it.entries.iter().flat_map(|e| [e.present, e.freed]));
+        }
+        mm_cells.extend(cells.order.iter().chain([&cells.synced]));
         Facts {
             cpus,
             mms,
@@ -139,7 +179,9 @@ impl Facts {
             owners: cells.owners.iter().map(|&o| slot(o)).collect(),
             readers: cells.readers.iter().map(|&r| slot(r)).collect(),
             idle_goals: ((1 << config.cpus()) - 1) << FIRST_IDLE_BIT,
-            rank: super::rank::Weights::new(lowered, machine),
+            lowers_rank: rank.lowered_by(&lowered.system),
+            rank,
+            mm_cells: machine.bits(mm_cells),
         }
     }
 
@@ -152,7 +194,7 @@ impl Facts {
     }
 
     fn awaits(&self, words: &[u64], cpu: usize) -> bool {
-        self.cpus[cpu].acks.iter().any(|a| a.get(words) != 0)
+        self.cpus[cpu].any_ack.any(words)
     }
 
     /// Who waits for whom: deadlock, lock cycle and the upstream rule.
@@ -304,58 +346,69 @@ impl Facts {
         on
     }
 
-    fn of_contexts(&self, words: &[u64], facts: &mut u64, any: &mut u32) -> bool {
-        let (mut waits, mut finished) = (false, true);
-        for (cpu, it) in self.cpus.iter().enumerate() {
-            let (task, irq) = (self.spot(words, cpu, 0), self.spot(words, cpu, 1));
-            let in_irq = it.irq.get(words) != 0;
-            let runs = it.task.get(words) != 0;
-            let irqs_on = it.irqs_on.get(words) != 0;
-            if !irqs_on && it.inbox.iter().any(|i| i.get(words) != 0) {
-                *facts |= 1 << (W + 3);
-            }
-            if !runs && !in_irq {
-                *facts |= 1 << (FIRST_IDLE_BIT + cpu);
-                finished &= it.budget.get(words) == 0 || !it.has_choices;
-                continue;
-            }
-            finished = false;
-            *any |= task.flags | irq.flags;
-            *facts |= task.facts | irq.facts;
-            for (fact, condition) in task.also.iter().chain(&irq.also) {
-                if condition.is(words) {
-                    *facts |= fact;
-                }
-            }
-            let awaiting = self.awaits(words, cpu);
-            let held = PGD_LOCK_HELD | PTL_HELD;
-            let task_awaits = task.flags & AWAITS != 0 && awaiting;
-            let irq_awaits = irq.flags & AWAITS != 0 && awaiting;
-            if task_awaits && task.flags & held != 0
-                || irq_awaits && (task.flags | irq.flags) & held != 0
-            {
-                *facts |= 1 << 2;
-            }
-            let top_awaits = if in_irq { irq_awaits } else { task_awaits };
-            if top_awaits {
-                *facts |= 3 << (W + 1);
-                *facts |= u64::from(!irqs_on) << 3;
-            }
-            for (level, spot) in [task, irq].into_iter().enumerate() {
-                let spins = it.rank[level].get(words) != 0;
-                let inside = it.inside[level].is_some_and(|i| i.get(words) != 0);
-                let asks = spins && spot.flags & AT_PGD_LOCK != 0 && spot.flags & PTL_HELD != 0;
-                *facts |= u64::from(asks || inside) << 6;
-                *facts |= u64::from(spins) << W;
-                waits |= spins || spot.awaits_split != 0;
-            }
-            waits |= task_awaits || irq_awaits;
-            if in_irq && runs {
-                *facts |= 1 << (W + 16) | 1 << (FIRST_INTERRUPTED_BIT + task.program as usize);
+    /// Facts of what runs on a CPU, and marks; all that its own cells alone tell.
+    fn of_cpu(&self, words: &[u64], cpu: usize) -> [u64; 2] {
+        let it = &self.cpus[cpu];
+        let (task, irq) = (self.spot(words, cpu, 0), self.spot(words, cpu, 1));
+        let in_irq = it.irq.get(words) != 0;
+        let runs = it.task.get(words) != 0;
+        let irqs_on = it.irqs_on.get(words) != 0;
+        let mut facts = 0;
+        if !irqs_on && it.any_inbox.any(words) {
+            facts |= 1 << (W + 3);
+        }
+        if !runs && !in_irq {
+            let finished = it.budget.get(words) == 0 || !it.has_choices;
+            facts |= 1 << (FIRST_IDLE_BIT + cpu);
+            return [facts, if finished { 0 } else { UNFINISHED }];
+        }
+        let mut marks = UNFINISHED | u64::from(task.flags | irq.flags);
+        facts |= task.facts | irq.facts;
+        if !task.also.is_empty() || !irq.also.is_empty() {
+            marks |= ALSO;
+        }
+        let awaiting = self.awaits(words, cpu);
+        let held = PGD_LOCK_HELD | PTL_HELD;
+        let task_awaits = task.flags & AWAITS != 0 && awaiting;
+        let irq_awaits = irq.flags & AWAITS != 0 && awaiting;
+        if task_awaits && task.flags & held != 0
+            || irq_awaits && (task.flags | irq.flags) & held != 0
+        {
+            facts |= 1 << 2;
+        }
+        let top_awaits = if in_irq { irq_awaits } else { task_awaits };
+        if top_awaits {
+            facts |= 3 << (W + 1);
+            facts |= u64::from(!irqs_on) << 3;
+        }
+        let mut waits = task_awaits || irq_awaits;
+        for (level, spot) in [task, irq].into_iter().enumerate() {
+            let spins = it.rank[level].get(words) != 0;
+            let inside = it.inside[level].is_some_and(|i| i.get(words) != 0);
+            let asks = spins && spot.flags & AT_PGD_LOCK != 0 && spot.flags & PTL_HELD != 0;
+            facts |= u64::from(asks || inside) << 6;
+            facts |= u64::from(spins) << W;
+            waits |= spins || spot.awaits_split != 0;
+        }
+        if waits {
+            marks |= WAITS;
+        }
+        if in_irq && runs {
+            facts |= 1 << (W + 16) | 1 << (FIRST_INTERRUPTED_BIT + task.program as usize);
+        }
+        [facts, marks]
+    }
+
+    /// Facts of a place that depend on more than the CPU's own cells.
+    fn also(&self, words: &[u64], cpu: usize) -> u64 {
+        let (task, irq) = (self.spot(words, cpu, 0), self.spot(words, cpu, 1));
+        let mut facts = 0;
+        for (fact, condition) in task.also.iter().chain(&irq.also) {
+            if condition.is(words) {
+                facts |= fact;
             }
         }
-        *facts |= u64::from(finished) << (W + 17);
-        waits
+        facts
     }
 
     fn of_mms(&self, words: &[u64], changing: bool) -> u64 {
@@ -393,30 +446,41 @@ impl Facts {
 }
 
 impl Observe for Facts {
-    fn facts(&self, words: &[u64]) -> u64 {
-        let (mut facts, mut any) = (0, 0);
-        let waits = self.of_contexts(words, &mut facts, &mut any);
+    type Memory = Memory;
+
+    fn facts(&self, words: &[u64], memory: &mut Memory) -> u64 {
+        let (mut facts, mut marks) = (0, 0);
+        for (cpu, it) in self.cpus.iter().enumerate() {
+            let [its_facts, its_marks] =
+                memory.cpus[cpu].get(&it.own, words, false, || self.of_cpu(words, cpu));
+            facts |= its_facts;
+            marks |= its_marks;
+            if its_marks & ALSO != 0 {
+                facts |= self.also(words, cpu);
+            }
+        }
+        facts |= u64::from(marks & UNFINISHED == 0) << (W + 17);
+        let any = marks as u32;
         if any & PGD_LOCK_HELD != 0 && any & PTL_HELD != 0 {
             facts |= 1 << (W + 4);
         }
-        facts |= self.of_mms(words, any & CHANGING != 0);
-        if waits {
+        let changing = any & CHANGING != 0;
+        let [of_mms] = memory.mms.get(&self.mm_cells, words, changing, || {
+            [self.of_mms(words, changing)]
+        });
+        facts |= of_mms;
+        if marks & WAITS != 0 {
             facts |= self.waits(words);
         }
         facts
     }
 
     fn rank(&self, words: &[u64]) -> u64 {
-        let mut sum = self.rank.of(words);
-        for (cpu, it) in self.cpus.iter().enumerate() {
-            for level in 0..2 {
-                sum += self.spot(words, cpu, level).rank * super::rank::SCALE;
-                if it.rank[level].get(words) != 0 {
-                    sum -= super::rank::SCALE;
-                }
-            }
-        }
-        sum
+        self.rank.of(words)
+    }
+
+    fn lowers_rank(&self, step: u32) -> bool {
+        self.lowers_rank[step as usize]
     }
 
     fn has_work_left(&self, facts: u64) -> bool {
@@ -428,11 +492,9 @@ impl Lowered<'_> {
     /// What to look at, by place, for one context.
     fn spots(&self, packed: &Packed<'_>, cpu: usize, level: usize) -> Vec<Spot> {
         let context = ContextId((2 * cpu + level) as u32);
-        let ranks = self.place_ranks(level);
         let mut spots = vec![Spot::default()];
         for (number, place) in self.places.of(level) {
             let mut spot = self.spot_of(place);
-            spot.rank = ranks[number as usize];
             self.conditions(cpu, level, place, &mut |bit, x| {
                 let condition = packed.condition_at(&x, context, number);
                 if !condition.is_never() {
