@@ -144,6 +144,16 @@ impl Select<'_> {
         }
     }
 
+    /// Before a flush of this CPU: in the C code's order a lazy CPU clears its bit first, and loads `swapper_pg_dir` next.
+    pub fn leaves_in_two_steps(&self, p: &mut Assembler) {
+        if self.deviates(Variant::LeaveMmClearFirst) {
+            p.step(
+                Op::CpumaskClearIfLazy,
+                "cpumask_clear_cpu(cpu, mm_cpumask(active_mm))",
+            );
+        }
+    }
+
     /// The flush itself: local half, IPIs, wait; or the hypercall.
     pub fn flush(&self, p: &mut Assembler, scope: Scope) {
         let function = match scope {
@@ -158,6 +168,7 @@ impl Select<'_> {
             }
             FlushBackend::Ipi => {
                 let nobody = p.label();
+                self.leaves_in_two_steps(p);
                 p.step(Op::FlushLocal(scope), "local_flush_tlb()");
                 p.enter("native_flush_tlb_others");
                 p.step(Op::SendIpi(scope), "send_IPI_mask(mm_cpumask(mm) & ~self)");

@@ -65,6 +65,9 @@ impl Cpu {
                 self.flush_if_loaded(ctx.mm, scope);
                 return self.advance(config, level);
             }
+            Op::CpumaskClearIfLazy if !self.must_leave(ctx.mm) => {
+                return self.advance(config, level);
+            }
             Op::FlushRequested if !self.must_leave(ctx.mm) => {
                 self.flush_if_loaded(ctx.mm, ctx.scope);
                 self.set(level, Reg::Flushed, true);
@@ -112,9 +115,11 @@ impl Cpu {
             Op::CpumaskSet => mm(MmRequest::SetCpumask(true)),
             Op::CpumaskClearPrev => (Addr::Mm(ctx.cursor), Msg::Mm(MmRequest::SetCpumask(false))),
             // leave_mm, asked for or on behalf of a flush.
-            Op::LeaveMm | Op::CpumaskClearOwn | Op::FlushLocal(_) | Op::FlushRequested => {
-                mm(MmRequest::SetCpumask(false))
-            }
+            Op::LeaveMm
+            | Op::CpumaskClearOwn
+            | Op::CpumaskClearIfLazy
+            | Op::FlushLocal(_)
+            | Op::FlushRequested => mm(MmRequest::SetCpumask(false)),
             Op::SetPinned(on) => mm(MmRequest::SetPinned(on)),
             Op::UserStore(entry) => mm(MmRequest::Store(entry)),
             Op::Branch { .. } | Op::Goto { .. } => unreachable!("control is resolved by go()"),

@@ -181,6 +181,11 @@ impl Lowered<'_> {
                 always(self, assigns);
             }
             Op::CpumaskClearOwn => always(self, vec![constant(mm(self).cpumask[cpu], 0)]),
+            Op::CpumaskClearIfLazy => {
+                let leaves = self.must_leave(here);
+                let clear = constant(mm(self).cpumask[cpu], 0).when(leaves);
+                always(self, vec![clear]);
+            }
             Op::LoadCr3 => {
                 let assigns = self.load_cr3(here);
                 always(self, assigns);
@@ -442,14 +447,19 @@ impl Lowered<'_> {
     }
 
     /// A flush on the CPU itself: `leave_mm` where it is lazy with the mm loaded.
-    fn flush_local(&mut self, here: &Here, scope: Scope, also: Vec<Assign>) {
+    /// Does a flush of the mm find the CPU lazy with it loaded, and so become `leave_mm`?
+    fn must_leave(&self, here: &Here) -> X {
         let it = &self.cells.cpus[here.cpu];
-        let mm = here.place.mm;
-        let leave = X::all([
+        X::all([
             it.lazy.get().is(1),
             it.loaded.get().is(1),
-            it.active.get().is(self.mm_number(mm)),
-        ]);
+            it.active.get().is(self.mm_number(here.place.mm)),
+        ])
+    }
+
+    fn flush_local(&mut self, here: &Here, scope: Scope, also: Vec<Assign>) {
+        let mm = here.place.mm;
+        let leave = self.must_leave(here);
         let next = here.place.pc + 1;
         let mut assigns = self.flush_if_loaded(here.cpu, mm, scope, &X::TRUE);
         assigns.extend(also.iter().cloned());

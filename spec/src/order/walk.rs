@@ -312,6 +312,7 @@ impl<'a> Walk<'a> {
             | Op::EnterLazy
             | Op::LeaveMm
             | Op::CpumaskClearOwn
+            | Op::CpumaskClearIfLazy
             | Op::LoadSwapper
             | Op::SetPinned(_)
             | Op::UserStore(_) => vec![on()],

@@ -12,7 +12,10 @@ use crate::variant::Variant;
 
 pub(super) fn program(s: Select<'_>) -> Program {
     let mut p = Assembler::new(ProgramId::FlushTlbInterrupt, "smp_invalidate_interrupt");
-    let flush = |p: &mut Assembler| p.step(Op::FlushRequested, "local_flush_tlb()");
+    let flush = |p: &mut Assembler| {
+        s.leaves_in_two_steps(p);
+        p.step(Op::FlushRequested, "local_flush_tlb()");
+    };
     let ack = |p: &mut Assembler| {
         if !s.deviates(Variant::LostAck) {
             p.step(Op::Ack, "cpumask_clear_cpu(cpu, f->flush_cpumask)");

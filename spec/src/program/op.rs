@@ -249,6 +249,8 @@ pub enum Op {
     CpumaskClearOwn,
     /// Second half.
     LoadSwapper,
+    /// First half of the `leave_mm` that a flush of this mm becomes on a lazy CPU; nothing on any other.
+    CpumaskClearIfLazy,
 
     // ---- Xen, user mode
     /// The pgd page becomes read-only (`true`) or writable.

@@ -114,6 +114,10 @@ fn matters(run: &Run<'_>, before: &State, after: &State, who: Context, op: Op) -
             run.protocol.config.environment.xen_pin || property == "kernel_entries_synced"
         }
         Op::ReadPinned { .. } => true,
+        Op::CpumaskClearIfLazy => {
+            let mask = |state: &State| state.mm(who.of(&before.cpus).mm).cpumask;
+            mask(before) != mask(after)
+        }
         Op::FlushLocal(_) => {
             let (was, is) = (before.cpu(who.cpu), after.cpu(who.cpu));
             was.tlb != is.tlb || was.loaded != is.loaded
@@ -288,7 +292,9 @@ fn note(run: &Run<'_>, before: &State, after: &State, who: Context, line: &Line)
         Op::AwaitAcks => Some("all have acked".to_string()),
         Op::AwaitNotSplitting => Some("it is split".to_string()),
         Op::Ack => Some(format!("--> {}", was.sender)),
-        Op::CpumaskSet | Op::CpumaskClearOwn | Op::LeaveMm => Some(mask(was.mm)),
+        Op::CpumaskSet | Op::CpumaskClearOwn | Op::CpumaskClearIfLazy | Op::LeaveMm => {
+            Some(mask(was.mm))
+        }
         Op::CpumaskClearPrev => Some(mask(was.cursor)),
         Op::LoadCr3 => Some(format!("{}, TLB emptied", was.mm)),
         Op::SetPinned(on) => {

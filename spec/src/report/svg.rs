@@ -515,7 +515,7 @@ fn short(op: Op) -> &'static str {
         Op::FlushHypercall(_) => "hyperc",
         Op::Ack => "ack",
         Op::CpumaskSet => "mask +",
-        Op::CpumaskClearPrev | Op::CpumaskClearOwn => "mask -",
+        Op::CpumaskClearPrev | Op::CpumaskClearOwn | Op::CpumaskClearIfLazy => "mask -",
         Op::LoadCr3 => "CR3",
         Op::StopBeingLazy { .. } => "!lazy",
         Op::EnterLazy => "lazy",

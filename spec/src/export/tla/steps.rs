@@ -314,6 +314,10 @@ impl Steps<'_> {
             ]),
             Op::CpumaskClearOwn => does([of_mm("cpumask", "@ \\ {c}")]),
             Op::LoadSwapper => does([own("loaded", "FALSE"), own("tlb", "{}")]),
+            Op::CpumaskClearIfLazy => does([of_mm(
+                "cpumask",
+                &format!("IF lazy[c] /\\ Loaded(c, {mm}) THEN @ \\ {{c}} ELSE @"),
+            )]),
 
             Op::SetPinned(on) => does([of_mm("pinned", if on { "TRUE" } else { "FALSE" })]),
             Op::UserStore(e) => {
