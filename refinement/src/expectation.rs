@@ -34,7 +34,7 @@ pub struct Expectations {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
-    /// C1–C9 of the thread, B1–B12 beyond it.
+    /// C1–C9 of the thread, B1–B12 and B14 beyond it.
     pub id: String,
     /// The claim.
     pub says: String,
@@ -430,10 +430,10 @@ mod tests {
 
     #[test]
     fn every_claim_of_the_protocol_has_a_cell() {
-        // protocol.md §7: C1 to C9 and B1 to B12.
+        // protocol.md §7: C1 to C9, B1 to B12, B14 and B14.
         let ids: Vec<_> = (1..=9)
             .map(|n| format!("C{n}"))
-            .chain((1..=12).map(|n| format!("B{n}")))
+            .chain((1..=12).chain([14]).map(|n| format!("B{n}")))
             .collect();
         let expectations = Expectations::load();
         for id in ids {

@@ -46,7 +46,8 @@ variants! {
     AckBeforeFlush = 3, "ack-before-flush", "ack_after_flush";
     /// switch_mm clears the old mm's cpumask bit before it loads CR3: v2.6.37's real order (831d52bc153).
     CpumaskClearFirst = 4, "cpumask-clear-first", "no_stale_tlb_after_return";
-    /// leave_mm clears the cpumask bit in one step and loads swapper_pg_dir in the next, as the C code does.
+    /// leave_mm clears the cpumask bit in one step and loads swapper_pg_dir in the next, as the C code does; on behalf of a
+    /// flush of a lazy CPU, too.
     LeaveMmClearFirst = 5, "leave-mm-clear-first", "no_stale_tlb_after_return";
     /// Two split_huge_page of one mm may run at once: no anon_vma lock.
     NoAnonVmaLock = 6, "no-anon-vma-lock", "no_walker_on_reused_table";

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 /// Arguments of `matrix`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only this claim of protocol.md §7: C1 to C9, B1 to B12
+    /// Only this claim of protocol.md §7: C1 to C9, B1 to B12, B14
     #[arg(long, value_name = "ID", ignore_case = true,
           value_parser = clap::builder::PossibleValuesParser::new(claim_ids()))]
     claim: Option<String>,

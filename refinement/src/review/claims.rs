@@ -27,7 +27,7 @@ pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
     }
     let mut all = vec![
         Block::Text(
-            "C1 to C9 are what the mails of 2011 say; B1 to B12 lie beyond them. `shootdown matrix --claim C1` decides \
+            "C1 to C9 are what the mails of 2011 say; B1 to B12 and B14 lie beyond them. `shootdown matrix --claim C1` decides \
              one anew, each command below one of its cells (`shootdown` stands for `cargo run --release --`). \
              Everything not named as violated holds, or is vacuous as the expectations say. *Order* is for any number \
              of CPUs."

@@ -87,7 +87,7 @@ pub struct Judged {
 /// A claim with the cells that decide it.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// C1 to C9, B1 to B12.
+    /// C1 to C9, B1 to B12, B14.
     pub id: String,
     /// The claim.
     pub says: String,

@@ -30,7 +30,7 @@ fn one_file_that_needs_nothing_and_a_page_that_is_always_the_same() {
         &["-o", &html, "--markdown", &page, "--stress-seconds", "0"],
     )
     .exits(3)
-    .prints(&["1 of 21 claims", "INCOMPLETE", "review.html"]);
+    .prints(&["1 of 22 claims", "INCOMPLETE", "review.html"]);
     let html = fs::read_to_string(html).expect("it was written");
     for inside in [
         "<!DOCTYPE html>",
