@@ -430,7 +430,7 @@ mod tests {
 
     #[test]
     fn every_claim_of_the_protocol_has_a_cell() {
-        // protocol.md §7: C1 to C9, B1 to B12, B14 and B14.
+        // protocol.md §7: C1 to C9, B1 to B12 and B14.
         let ids: Vec<_> = (1..=9)
             .map(|n| format!("C{n}"))
             .chain((1..=12).chain([14]).map(|n| format!("B{n}")))
