@@ -1361,7 +1361,8 @@ switch_mm(c) ==
 \* Locks: none. A lazy CPU keeps CR3 and its cpumask bit, so it still receives the flush IPI
 \* and must acknowledge. `leave_mm` is one step here; the C code clears the bit first and loads
 \* `swapper_pg_dir` second, and a flush in between misses the CPU: the deviation
-\* `leave-mm-clear-first`. `active_mm`, and with it the reference on the mm, stays until the
+\* `leave-mm-clear-first`, which holds for the `leave_mm` that a flush becomes on a lazy CPU,
+\* too. `active_mm`, and with it the reference on the mm, stays until the
 \* next `switch_mm`.
 
 \* --- enter_lazy_tlb() ---
@@ -1394,7 +1395,8 @@ enter_lazy_tlb(c) ==
 \* Locks: none. A lazy CPU keeps CR3 and its cpumask bit, so it still receives the flush IPI
 \* and must acknowledge. `leave_mm` is one step here; the C code clears the bit first and loads
 \* `swapper_pg_dir` second, and a flush in between misses the CPU: the deviation
-\* `leave-mm-clear-first`. `active_mm`, and with it the reference on the mm, stays until the
+\* `leave-mm-clear-first`, which holds for the `leave_mm` that a flush becomes on a lazy CPU,
+\* too. `active_mm`, and with it the reference on the mm, stays until the
 \* next `switch_mm`.
 
 \* --- leave_mm() ---
