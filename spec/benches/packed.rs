@@ -30,7 +30,11 @@ fn main() {
         .collect();
     let once = words.iter().any(|w| w == "once");
     let word = |i: usize, default: &'static str| words.get(i).map_or(default, String::as_str);
-    let (design, env, workload) = (word(0, "tracked"), word(1, "irq-free"), word(2, "everything"));
+    let (design, env, workload) = (
+        word(0, "tracked"),
+        word(1, "irq-free"),
+        word(2, "everything"),
+    );
     let environment = Environment::named(env).expect("a named environment");
     let config = Config::new(
         Design::named(design).expect("a named design"),
@@ -57,7 +61,11 @@ fn main() {
     let protocol = Protocol::new(config);
     let ways = |threads: usize| {
         let observed = |p: &Protocol, s: &_| observe(&p.config, s);
-        search(&protocol, observed, &Options::threads(threads).keeping_graph())
+        search(
+            &protocol,
+            observed,
+            &Options::threads(threads).keeping_graph(),
+        )
     };
     let (mut engine, mut old) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     let (mut states, mut bytes) = (0, [[0.0; 2]; 2]);
@@ -73,11 +81,17 @@ fn main() {
             assert_eq!(states, outcome.unique, "both see the same states");
         }
     }
-    println!("`{design} {env} {workload}`, {states} states of {} bits, medians of {ROUNDS} rounds:\n", machine.state_bits());
+    println!(
+        "`{design} {env} {workload}`, {states} states of {} bits, medians of {ROUNDS} rounds:\n",
+        machine.state_bits()
+    );
     println!("| | threads | s | states/s | bytes a state | times faster |");
     println!("|---|---:|---:|---:|---:|---:|");
     let base = old.clone().map(median);
-    for (what, times, bytes) in [("engine", engine, bytes[0]), ("search that keeps every way", old, bytes[1])] {
+    for (what, times, bytes) in [
+        ("engine", engine, bytes[0]),
+        ("search that keeps every way", old, bytes[1]),
+    ] {
         for (i, times) in times.into_iter().enumerate() {
             let s = median(times);
             println!(

@@ -80,7 +80,9 @@ impl Bits {
     /// The values of all, in [`Bits::words`] words.
     #[inline]
     pub fn of<'b>(&'b self, words: &'b [u64]) -> impl Iterator<Item = u64> + use<'b> {
-        self.0.iter().map(|&(word, mask)| words[word as usize] & mask)
+        self.0
+            .iter()
+            .map(|&(word, mask)| words[word as usize] & mask)
     }
 }
 

@@ -236,7 +236,8 @@ impl<'a> Packed<'a> {
                 Ok(())
             };
             if let Some((bits, which)) = &at.remembered {
-                let [mut ready] = memory.0[*which].get(bits, state, false, || [self.ready(at, state)]);
+                let [mut ready] =
+                    memory.0[*which].get(bits, state, false, || [self.ready(at, state)]);
                 while ready != 0 {
                     take(&at.steps[ready.trailing_zeros() as usize])?;
                     ready &= ready - 1;

@@ -59,7 +59,10 @@ impl Weights {
         for (c, it) in cells.cpus.iter().enumerate() {
             let choices = config.choices(c).iter();
             // What a CPU may start costs at most so much.
-            let most = choices.map(|&(program, _)| cost(program)).max().unwrap_or(0);
+            let most = choices
+                .map(|&(program, _)| cost(program))
+                .max()
+                .unwrap_or(0);
             term(it.budget, &|left| SCALE * most * left as u64);
             if by_ipi {
                 let handler = cost(ProgramId::FlushTlbInterrupt);
@@ -106,7 +109,9 @@ impl Weights {
 
     pub(super) fn of(&self, words: &[u64]) -> u64 {
         let terms = self.terms.iter();
-        let sum: u64 = terms.map(|(_, slot, of)| of[slot.raw(words) as usize]).sum();
+        let sum: u64 = terms
+            .map(|(_, slot, of)| of[slot.raw(words) as usize])
+            .sum();
         sum + SCALE * self.walks_of(words)
     }
 
@@ -165,7 +170,11 @@ impl Weights {
                 return false;
             }
             let is_life = self.lives.iter().any(|(life, _)| *life == cell);
-            if is_life && changes(cell).iter().any(|&(old, new)| old != new && new < 3) {
+            if is_life
+                && changes(cell)
+                    .iter()
+                    .any(|&(old, new)| old != new && new < 3)
+            {
                 return false;
             }
             if let Some((_, _, in_loop)) = self.walks.iter().find(|(task, ..)| *task == cell) {
@@ -176,7 +185,10 @@ impl Weights {
                     .filter(|(old, new)| old != new)
                     .collect();
                 // One that begins is as long as the list at most; of one that goes on, the list has to be looked at.
-                if walks.iter().any(|(old, new)| old.is_some() && new.is_some()) {
+                if walks
+                    .iter()
+                    .any(|(old, new)| old.is_some() && new.is_some())
+                {
                     return false;
                 }
                 if walks.iter().any(|(_, new)| new.is_some()) {
@@ -186,7 +198,10 @@ impl Weights {
             if let Some((_, slot, of)) = self.terms.iter().find(|(term, ..)| *term == cell) {
                 let of = |value: i64| of[(value - slot.lowest()) as usize] as i64;
                 let changes = changes(cell).into_iter();
-                most += changes.map(|(old, new)| of(new) - of(old)).max().unwrap_or(0);
+                most += changes
+                    .map(|(old, new)| of(new) - of(old))
+                    .max()
+                    .unwrap_or(0);
             }
         }
         most < 0
@@ -210,7 +225,10 @@ fn changes(system: &System, step: &Step, place: CellId, cell: CellId) -> Vec<(i6
             }
             let mut next = Vec::new();
             for &value in &now {
-                let when = assign.when.as_ref().map_or(Some(1), |w| given(system, w, cell, value));
+                let when = assign
+                    .when
+                    .as_ref()
+                    .map_or(Some(1), |w| given(system, w, cell, value));
                 if when == Some(0) || when.is_none() || assign.to.index.is_some() {
                     next.push(value);
                 }

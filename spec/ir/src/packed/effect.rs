@@ -11,7 +11,11 @@ enum Act {
     /// Constants into cells.
     Store(Box<[(u32, u64, u64)]>),
     /// A cell gets what the table says for another cell, or itself; [`NONE`] is a fault.
-    Map { to: Slot, from: Slot, table: Box<[u64]> },
+    Map {
+        to: Slot,
+        from: Slot,
+        table: Box<[u64]>,
+    },
     /// A value into a cell; what does not fit is a fault.
     Set(Slot, Node),
     /// A value into one of a row.
@@ -176,7 +180,10 @@ fn group(assigns: &[Assign], at: usize, when: &X, place: CellId) -> usize {
     let mut end = at + 1;
     while end < assigns.len()
         && assigns[end].when.as_ref() == Some(when)
-        && assigns[end - 1].to.cells().all(|c| c != place && !read.contains(&c))
+        && assigns[end - 1]
+            .to
+            .cells()
+            .all(|c| c != place && !read.contains(&c))
     {
         end += 1;
     }

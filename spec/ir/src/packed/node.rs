@@ -53,9 +53,7 @@ impl Node {
             Node::Table(_, a) | Node::Not(a) | Node::Unary(_, a) => a.tests(masks),
             Node::All(nodes) | Node::Any(nodes) => nodes.iter().map(|n| n.tests(masks)).sum(),
             Node::Binary(_, both) => both.0.tests(masks) + both.1.tests(masks),
-            Node::If(three) => {
-                three.0.tests(masks) + three.1.tests(masks) + three.2.tests(masks)
-            }
+            Node::If(three) => three.0.tests(masks) + three.1.tests(masks) + three.2.tests(masks),
         }
     }
 
@@ -280,12 +278,10 @@ impl<'a> Known<'a> {
                 None => Node::Binary(op, Box::new((a, b))),
             },
             // A condition compared with 0 or 1.
-            (Binary::Eq, condition, Node::Const(c @ (0 | 1))) if is_truth(condition) => {
-                match c {
-                    1 => a,
-                    _ => not(a),
-                }
-            }
+            (Binary::Eq, condition, Node::Const(c @ (0 | 1))) if is_truth(condition) => match c {
+                1 => a,
+                _ => not(a),
+            },
             (Binary::Eq | Binary::Ne | Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge, ..) => {
                 self.tried(Node::Binary(op, Box::new((a, b))))
             }
@@ -424,12 +420,7 @@ fn not(node: Node) -> Node {
 fn is_truth(node: &Node) -> bool {
     matches!(
         node,
-        Node::Is(..)
-            | Node::IsNot(..)
-            | Node::In(..)
-            | Node::All(_)
-            | Node::Any(_)
-            | Node::Not(_)
+        Node::Is(..) | Node::IsNot(..) | Node::In(..) | Node::All(_) | Node::Any(_) | Node::Not(_)
     )
 }
 
@@ -449,4 +440,3 @@ fn any(a: Node, b: Node) -> Node {
         _ => Node::Any(parts.into()),
     }
 }
-

@@ -280,9 +280,9 @@ pub(super) fn shape(e: &Exported<'_>, op: &Op) -> Shape {
         Op::LeaveMm => does(["clear_cpumask(me, mm)", "load_swapper(me)"]),
         Op::CpumaskClearOwn => does(["clear_cpumask(me, mm)"]),
         Op::LoadSwapper => does(["load_swapper(me)"]),
-        Op::CpumaskClearIfLazy => does([
-            "if\n:: cpu[me].lazy && loaded(me, mm) -> clear_cpumask(me, mm)\n:: else\nfi",
-        ]),
+        Op::CpumaskClearIfLazy => {
+            does(["if\n:: cpu[me].lazy && loaded(me, mm) -> clear_cpumask(me, mm)\n:: else\nfi"])
+        }
 
         Op::SetPinned(on) => does([&format!("mm_slot[mm].pinned = {}", u8::from(on))]),
         Op::UserStore(entry) => {
