@@ -2,7 +2,7 @@
 //!
 //! | layer | module |
 //! |---|---|
-//! | bytes to lines: compression, mails, prefixes | [`crate::input`], [`prefix`] |
+//! | bytes to lines: compression, mails, prefixes, lines that cannot matter | [`crate::input`], [`prefix`], `prefilter` |
 //! | lines to dumps of CPUs and tasks | `collect`, `header`, `events`, `debugger`, [`lockdep`], [`frame`], [`registers`] |
 //! | a dump of ftrace's in the log | `traced`, by [`crate::ftrace`] |
 //! | dumps to situations, each fact with its line | [`segment`], [`situation`], [`target`]; [`table`] knows the functions |
@@ -22,6 +22,7 @@ pub mod graph;
 mod header;
 pub mod lockdep;
 pub mod log;
+mod prefilter;
 pub mod prefix;
 pub mod registers;
 pub mod scenario;
@@ -128,6 +129,9 @@ pub fn read(input: impl BufRead) -> Result<Diagnosis, Unreadable> {
     Ok(diagnose(&log))
 }
 
+/// So many lines are read in full: enough to tell a log from what is no text.
+const LOOKED_AT: u64 = 1024;
+
 /// Reads a log to its end.
 ///
 /// # Errors
@@ -139,6 +143,9 @@ pub fn collect(input: impl BufRead) -> Result<Log, Unreadable> {
     let (mut number, mut first_of_joined, mut binary) = (0, 0, 0);
     let mut cut = Vec::new();
     loop {
+        if number >= LOOKED_AT && mail.is_plain() && first_of_joined == 0 && collector.is_idle() {
+            number += lines.skip(prefilter::first).unwrap_or(0);
+        }
         let (line, ended) = match lines.next() {
             Ok(Some(line)) => line,
             Ok(None) => break,

@@ -95,6 +95,19 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
+    /// Skips whole lines that are here already, up to the one that `first` finds something in, and says how many.
+    ///
+    /// # Errors
+    /// What the input says; the next line meets it again.
+    pub fn skip(&mut self, first: impl Fn(&[u8]) -> Option<usize>) -> io::Result<u64> {
+        let buffer = self.input.fill_buf()?;
+        let before = &buffer[..first(buffer).unwrap_or(buffer.len())];
+        let end = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+        let lines = memchr::memchr_iter(b'\n', &buffer[..end]).count();
+        self.input.consume(end);
+        Ok(lines as u64)
+    }
+
     /// The next line without its end, or `None` behind the last.
     ///
     /// # Errors

@@ -460,3 +460,31 @@ fn every_prefix_gives_the_same_answer() {
         assert_eq!(read(&gz.finish().unwrap()[..]).unwrap().verdict, plain);
     }
 }
+
+/// Most of a log is never looked at: what is looked at is all that matters.
+#[test]
+fn a_log_among_a_thousand_ordinary_lines_gives_the_same_answer() {
+    let noise =
+        "[  12.000001] usb 1-4: new high-speed USB device number 7 using xhci_hcd\n".repeat(1100);
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases")).unwrap() {
+        let path = entry.unwrap().path();
+        let case = std::fs::read_to_string(&path).unwrap();
+        let (alone, among) = (of(&case), of(&format!("{noise}{case}\n{noise}")));
+        let name = path.display();
+        assert_eq!(alone.verdict.name(), among.verdict.name(), "{name}");
+        assert_eq!(alone.dumps, among.dumps, "{name}");
+        assert_eq!(alone.notes.len(), among.notes.len(), "{name}");
+        assert_eq!(alone.orders.len(), among.orders.len(), "{name}");
+        assert_eq!(
+            among.lines,
+            2200 + case.lines().count() as u64 + u64::from(case.ends_with('\n')),
+            "{name}"
+        );
+        let facts = |d: &Diagnosis| -> Vec<String> {
+            let each = d.situations.iter();
+            each.map(|s| format!("{:?} {:?}", s.who, s.doing.waits()))
+                .collect()
+        };
+        assert_eq!(facts(&alone), facts(&among), "{name}");
+    }
+}

@@ -13,6 +13,8 @@ use std::collections::HashMap;
 
 /// Lines of no dump that end one: what follows belongs to nobody.
 const PATIENCE: u32 = 400;
+/// The same behind the end of its stack.
+const PATIENCE_BEHIND: u32 = 8;
 
 /// Collects a log line by line.
 #[derive(Debug, Default)]
@@ -22,6 +24,8 @@ pub struct Collector {
     streams: HashMap<Option<Caller>, Stream>,
     locks: lockdep::Reader,
     trace: traced::Reader,
+    /// The last line left something open.
+    busy: bool,
 }
 
 /// What one caller prints.
@@ -115,7 +119,13 @@ impl Collector {
             key if self.streams.len() < MOST || self.streams.contains_key(&key) => key,
             _ => None,
         };
-        let mut stream = self.streams.remove(&key).unwrap_or_default();
+        let Collector {
+            log,
+            streams,
+            locks,
+            ..
+        } = self;
+        let stream = streams.entry(key).or_default();
         // A cut line tells nothing, except by the words that stand before the cut.
         match stream.open.take() {
             Some(before) => {
@@ -124,11 +134,22 @@ impl Collector {
                     text: &joined,
                     ..cleaned
                 };
-                self.read(number, line, &mut stream, whole);
+                read(number, line, stream, locks, log, whole);
             }
-            None => self.read(number, cleaned, &mut stream, whole),
+            None => read(number, cleaned, stream, locks, log, whole),
         }
-        self.streams.insert(key, stream);
+        self.busy = stream.dump.is_some() || stream.open.is_some() || locks.is_open();
+    }
+
+    /// Nothing is open that the next line could belong to.
+    pub fn is_idle(&self) -> bool {
+        !self.busy
+            && !self.trace.is_open()
+            && !self.locks.is_open()
+            && self
+                .streams
+                .values()
+                .all(|s| s.dump.is_none() && s.open.is_none())
     }
 
     /// The end.
@@ -143,45 +164,56 @@ impl Collector {
         self.trace.end(&mut self.log);
         self.log
     }
+}
 
-    fn read(&mut self, number: u64, line: Cleaned<'_>, stream: &mut Stream, whole: bool) {
-        let text = line.text;
-        if whole && wraps(text) {
-            stream.open = Some(text.to_string());
-            return;
-        }
-        if self.locks.line(number, line, &mut self.log) {
-            return;
-        }
-        if header::read(number, line, stream, &mut self.log)
-            || debugger::read(number, text, stream, &mut self.log)
-        {
-            return;
-        }
-        if stream.dump.is_none()
-            && let Some(Caller::Cpu(cpu)) = line.caller
-            && (text.starts_with("RIP: ") || text.starts_with("pc : "))
-        {
-            let dump = Dump {
-                cpu: Some(cpu),
-                line: number,
-                time: line.time,
-                ..Dump::default()
-            };
-            stream.begin(dump, &mut self.log);
-        }
-        if stream.dump.is_some() && part_of_dump(number, text, stream, &mut self.log) {
-            return;
-        }
-        if stream.dump.is_none() && self.log.orphan.is_none() && of_some_dump(text, number) {
-            self.log.orphan = Some(number);
-        }
-        events::read(number, line, stream, &mut self.log);
-        if stream.dump.is_some() {
-            stream.strangers += 1;
-            if stream.strangers > PATIENCE {
-                stream.finish(&mut self.log);
-            }
+/// A line of one caller's.
+fn read(
+    number: u64,
+    line: Cleaned<'_>,
+    stream: &mut Stream,
+    locks: &mut lockdep::Reader,
+    log: &mut Log,
+    whole: bool,
+) {
+    let text = line.text;
+    if whole && wraps(text) {
+        stream.open = Some(text.to_string());
+        return;
+    }
+    if locks.line(number, line, log) {
+        return;
+    }
+    if header::read(number, line, stream, log) || debugger::read(number, text, stream, log) {
+        return;
+    }
+    if stream.dump.is_none()
+        && let Some(Caller::Cpu(cpu)) = line.caller
+        && (text.starts_with("RIP: ") || text.starts_with("pc : "))
+    {
+        let dump = Dump {
+            cpu: Some(cpu),
+            line: number,
+            time: line.time,
+            ..Dump::default()
+        };
+        stream.begin(dump, log);
+    }
+    if stream.dump.is_some() && part_of_dump(number, text, stream, log) {
+        return;
+    }
+    if stream.dump.is_none() && log.orphan.is_none() && of_some_dump(text, number) {
+        log.orphan = Some(number);
+    }
+    events::read(number, line, stream, log);
+    if stream.dump.is_some() {
+        stream.strangers += 1;
+        let closed = stream
+            .dump
+            .as_ref()
+            .is_some_and(|d| d.closed && d.oops.is_none());
+        let patience = if closed { PATIENCE_BEHIND } else { PATIENCE };
+        if stream.strangers > patience {
+            stream.finish(log);
         }
     }
 }

@@ -318,6 +318,11 @@ impl Reader {
         true
     }
 
+    /// A report is open.
+    pub fn is_open(&self) -> bool {
+        self.report.is_some()
+    }
+
     /// The open report, kept.
     pub fn end(&mut self, log: &mut Log) {
         if let Some(report) = self.report.take()

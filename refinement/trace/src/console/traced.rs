@@ -42,6 +42,11 @@ pub(super) fn begins(text: &str) -> bool {
 }
 
 impl Reader {
+    /// A dump is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// A dump begins with this line.
     pub(super) fn begin(&mut self, number: u64, text: &str, log: &mut Log) {
         self.end(log);

@@ -31,6 +31,11 @@ impl Mail {
         Some(Cow::Owned(std::mem::take(&mut self.open)))
     }
 
+    /// Lines come as they are.
+    pub fn is_plain(&self) -> bool {
+        !self.quoted_printable
+    }
+
     /// What is left of a line that was to go on.
     pub fn rest(&mut self) -> Option<Vec<u8>> {
         let rest = std::mem::take(&mut self.open);
