@@ -28,6 +28,7 @@ pub mod machine;
 pub mod order;
 pub mod place;
 pub mod reader;
+pub mod record;
 pub mod report;
 pub mod strict;
 pub mod text;
@@ -38,6 +39,7 @@ use line::{Malformed, Parsed, Parser, Shape};
 use reader::{Reader, Whole};
 use report::{Counts, Report};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 use std::rc::Rc;
 use thiserror::Error;
@@ -117,11 +119,12 @@ fn read_noise<'a>(
         } = reading.counts;
         any_event.set(events > malformed / BY_CHANCE);
         match reader.line() {
-            Ok(Some((bytes, whole))) => reading.line(bytes, whole),
+            Ok(Some((bytes, whole))) => reading.in_order(bytes, whole),
             Ok(None) => break None,
             Err(error) => break Some(error),
         }
     };
+    reading.rest_in_order();
     if reading.counts.events == 0 {
         return Err(match &failed {
             Some(error) => reading.refuse(error),
@@ -147,7 +150,14 @@ pub(crate) struct Reading {
     ended_inside_line: bool,
     dump: Dump,
     latency: Latency,
+    /// Lines whose turn has not come, by time and number; only of a recorder that prints CPU by CPU.
+    waiting: Option<BTreeMap<(u64, u64), Vec<u8>>>,
+    /// Lines read, those that wait included.
+    read: u64,
 }
+
+/// So many lines may a recorder print before one that happened earlier.
+const OUT_OF_ORDER: usize = 1 << 16;
 
 /// The longest step of a latency tracer.
 #[derive(Default)]
@@ -238,6 +248,44 @@ impl Reading {
     /// What the dump comes to; nothing if there was no event in it.
     pub(crate) fn end_of_dump(self) -> Option<Report> {
         (self.counts.events > 0).then(|| self.report(None))
+    }
+
+    /// A line, at its turn: bpftrace prints what happened CPU by CPU.
+    fn in_order(&mut self, bytes: &[u8], whole: Whole) {
+        self.read += 1;
+        if self.waiting.is_none() {
+            if self.read < 64 && bytes.starts_with(record::HEADER.as_bytes()) {
+                self.waiting = Some(BTreeMap::new());
+            }
+            return self.line(bytes, whole);
+        }
+        let time = match self.parser.parse(bytes) {
+            Parsed::Event(line) if whole == Whole::Yes => line.time.value,
+            _ => return self.numbered(self.read, bytes, whole),
+        };
+        let waiting = self.waiting.get_or_insert_default();
+        waiting.insert((time, self.read), bytes.to_vec());
+        if waiting.len() > OUT_OF_ORDER
+            && let Some(((_, number), bytes)) = waiting.pop_first()
+        {
+            self.numbered(number, &bytes, Whole::Yes);
+        }
+    }
+
+    /// The lines whose turn never came.
+    fn rest_in_order(&mut self) {
+        let Some(waiting) = self.waiting.take() else {
+            return;
+        };
+        for ((_, number), bytes) in waiting {
+            self.numbered(number, &bytes, Whole::Yes);
+        }
+        self.counts.lines = self.read;
+    }
+
+    fn numbered(&mut self, number: u64, bytes: &[u8], whole: Whole) {
+        self.counts.lines = number - 1;
+        self.line(bytes, whole);
     }
 
     fn line(&mut self, bytes: &[u8], whole: Whole) {

@@ -8,6 +8,8 @@ mod edited;
 mod kept;
 #[path = "ftrace/mutated.rs"]
 mod mutated;
+#[path = "ftrace/recorder.rs"]
+mod recorder;
 #[path = "ftrace/recordings.rs"]
 mod recordings;
 #[path = "ftrace/shapes.rs"]

@@ -1,5 +1,7 @@
 //! The header of a trace: which tracer, how many CPUs, and what each place of the flags is.
 
+use crate::ftrace::place::printable;
+
 /// What the comments before the first event said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Legend {
@@ -29,7 +31,7 @@ impl Legend {
         if let Some(tracer) = text.strip_prefix("# tracer:") {
             let tracer = tracer.trim();
             *self = Legend {
-                tracer: Some(tracer.chars().take(LONGEST).collect()),
+                tracer: Some(printable(tracer).chars().take(LONGEST).collect()),
                 cpus: self.cpus,
                 ..Legend::default()
             };
@@ -38,7 +40,7 @@ impl Legend {
             self.latency = latency
                 .split(',')
                 .next()
-                .map(|l| l.trim().chars().take(LONGEST).collect());
+                .map(|l| printable(l.trim()).chars().take(LONGEST).collect());
         }
         if let Some((_, cpus)) = text.split_once("#P:") {
             let digits = cpus
