@@ -20,6 +20,7 @@ pub mod matrix;
 pub mod mutants;
 pub mod output;
 pub mod prove;
+pub mod record_help;
 pub mod refine;
 pub mod replay;
 pub mod report;
@@ -27,6 +28,7 @@ pub mod scenario;
 pub mod second_opinion;
 pub mod stress;
 pub mod subject;
+pub mod trace;
 pub mod validate;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -94,6 +96,10 @@ enum Command {
     Validate(validate::Args),
     /// The console log of a hung machine: who waits for whom, the cycle, or what is missing
     Diagnose(diagnose::Args),
+    /// What a real kernel recorded with ftrace, trace-cmd, perf or bpftrace, judged by the same rules
+    Trace(trace::Args),
+    /// How to record a trace on the machine that hangs: the commands, and what they cannot show
+    RecordHelp(record_help::Args),
     /// Designs, environments, programs, properties, workloads and deviations
     List(list::Args),
     /// A commented scenario file to begin with
@@ -134,6 +140,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Mutants(args)) => mutants::run(&args),
         Some(Command::Validate(args)) => validate::run(&args),
         Some(Command::Diagnose(args)) => diagnose::run(&args),
+        Some(Command::Trace(args)) => trace::run(&args),
+        Some(Command::RecordHelp(args)) => record_help::run(&args),
         Some(Command::List(args)) => list::run(&args),
         Some(Command::New(args)) => scenario::new::run(&args),
         Some(Command::Explain(args)) => scenario::explain::run(&args),

@@ -44,6 +44,41 @@ fn command(args: &[&str]) -> Command {
     command
 }
 
+/// `trace` is the better name of `validate --ftrace`.
+#[test]
+fn both_names_judge_alike_and_gaps_can_be_accepted() {
+    let trace = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shootdown"));
+        command.arg("trace").args(args).current_dir(folder());
+        command.assert()
+    };
+    trace(&[HUNG])
+        .code(1)
+        .stdout(contains("DEADLOCK of CPU1 and CPU2"));
+    trace(&[CONTROL]).code(3);
+    trace(&["--accept-gaps", CONTROL])
+        .code(0)
+        .stdout(contains("Accepted: CPU1 is recorded for"));
+    command(&["--accept-gaps", CONTROL]).assert().code(0);
+}
+
+#[test]
+fn the_way_to_record_depends_on_the_kernel() {
+    let help = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shootdown"));
+        command.arg("record-help").args(args).assert()
+    };
+    help(&["--kernel", "4.18.0-553.el8_10.x86_64"])
+        .code(0)
+        .stdout(contains("trace-cmd record").and(contains("csd_queue_cpu").not()));
+    help(&["--kernel", "6.12", "--script"])
+        .code(0)
+        .stdout(contains("tracepoint:csd:csd_queue_cpu"));
+    help(&["--kernel", "soon"])
+        .code(2)
+        .stderr(contains("no version of a kernel"));
+}
+
 #[test]
 fn a_clean_record_is_exit_code_0_and_the_hang_is_1() {
     for clean in [THP, UNMAP] {

@@ -100,6 +100,16 @@ pub enum CliError {
         /// What is wrong.
         error: shootdown_trace::console::Unreadable,
     },
+    /// A binary file that another program has to print.
+    #[error("{}: {what}", path.display())]
+    Tool {
+        /// The file.
+        path: PathBuf,
+        /// The program.
+        program: &'static str,
+        /// What is wrong.
+        what: String,
+    },
     /// The text of an ftrace that cannot be read.
     #[error("{source_name}:{error}\n  docs/ftrace.md says how to record one")]
     Ftrace {

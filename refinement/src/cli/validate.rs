@@ -1,7 +1,5 @@
 //! `validate`: a recorded run of real threads, against the protocol; or what a real kernel recorded.
 
-mod ftrace;
-
 mod cases;
 
 use super::Format;
@@ -11,6 +9,7 @@ use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::input::{Input, Watch};
 use super::output;
+use super::trace;
 use clap::ValueHint;
 use serde::Serialize;
 use shootdown_refinement::validate::order::{Predicted, Told, What};
@@ -28,7 +27,7 @@ Exit codes:
   3  incomplete: the trace or its reading was cut off, or a bound was hit; what is known is printed
   4  internal error
 
-With --ftrace:
+With --ftrace (`shootdown trace` is the same):
   0  nothing against the chosen rules in what was recorded
   1  one of them is violated: a hang, a wait, a possible deadlock, a lock held across a flush
   2  usage, or no ftrace
@@ -44,14 +43,17 @@ pub struct Args {
     /// A trace of `stress --record`; `-` reads stdin
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "ftrace")]
     file: Option<PathBuf>,
-    /// Judge the text of a kernel's ftrace instead (`trace`, `trace_pipe` or a dump on the console), plain or gzip; `-` reads stdin
+    /// Judge what a kernel recorded instead, as `shootdown trace` does; `-` reads stdin
     #[arg(long, value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath,
           conflicts_with_all = ["file", "order", "read_ahead", "candidates"])]
     ftrace: Vec<PathBuf>,
     /// With --ftrace: the rules that decide the exit code
     #[arg(long, value_enum, value_delimiter = ',', value_name = "RULE", requires = "ftrace",
-          default_values_t = [ftrace::Rule::Hang, ftrace::Rule::Upstream, ftrace::Rule::Order])]
-    rule: Vec<ftrace::Rule>,
+          default_values_t = [trace::Rule::Hang, trace::Rule::Upstream, trace::Rule::Order])]
+    rule: Vec<trace::Rule>,
+    /// With --ftrace: lost and overwritten events are told, and the exit code is not 3 for them
+    #[arg(long, requires = "ftrace")]
+    accept_gaps: bool,
     /// Predict the deadlock that the run did not have, from the order of what it waited for
     #[arg(long)]
     order: bool,
@@ -81,7 +83,15 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     args.ci.try_out()?;
     let most = bounds::size("--max-input", &Some(args.max_input.clone()))?.unwrap_or(u64::MAX);
     let Some(file) = &args.file else {
-        return ftrace::run(&args.ftrace, &args.rule, most, &args.ci, args.format);
+        return trace::judge(&trace::Judge {
+            command: "validate --ftrace",
+            files: &args.ftrace,
+            rules: &args.rule,
+            accept_gaps: args.accept_gaps,
+            most,
+            to: &args.ci,
+            format: args.format,
+        });
     };
     let options = Options {
         read_ahead: args.read_ahead.max(1),

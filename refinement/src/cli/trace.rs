@@ -1,13 +1,16 @@
-//! `validate --ftrace`: the text of a kernel's ftrace.
+//! `trace`: what a real kernel recorded; `validate --ftrace` is its older name.
 
-use super::peak_memory;
-use crate::cli::Format;
-use crate::cli::ci::CiArgs;
-use crate::cli::error::CliError;
-use crate::cli::exit_code::ExitCode;
-use crate::cli::input::{Input, Watch};
-use crate::cli::output;
-use clap::ValueEnum;
+mod binary;
+
+use super::Format;
+use super::bounds;
+use super::ci::CiArgs;
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::input::{Input, Watch};
+use super::output;
+use super::validate::peak_memory;
+use clap::{ValueEnum, ValueHint};
 use serde::Serialize;
 use shootdown_refinement::ci::trace::findings;
 use shootdown_refinement::ci::{self, Case, Outcome};
@@ -17,6 +20,85 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+const HELP: &str = "\
+Examples:
+  shootdown trace trace.txt                      the text of /sys/kernel/tracing/trace, plain or gzip
+  trace-cmd report | shootdown trace -           of trace-cmd, perf script, bpftrace, babeltrace
+  shootdown trace trace.dat                      by the installed trace-cmd; perf.data by the installed perf
+  shootdown trace --accept-gaps --rule strict trace.txt
+  shootdown record-help --kernel 5.15            how to record one
+
+Exit codes:
+  0  nothing against the chosen rules in what was recorded
+  1  one of them is violated: a hang, a wait, a possible deadlock, a lock held across a flush
+  2  usage, or no trace
+  3  nothing found, but the record has gaps, is cut off, was not read to its end or has lines that
+     could not be read
+
+docs/ftrace.md has what a trace can show and what not.";
+
+/// Arguments of `trace`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    /// Traces: ftrace's text or dump, trace-cmd's report or trace.dat, perf's script or perf.data, bpftrace, LTTng; `-` reads stdin
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    files: Vec<PathBuf>,
+    /// The rules that decide the exit code
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "RULE",
+          default_values_t = [Rule::Hang, Rule::Upstream, Rule::Order])]
+    rule: Vec<Rule>,
+    /// Take lost and overwritten events for what they are: they are told, and the exit code is not 3 for them
+    #[arg(long)]
+    accept_gaps: bool,
+    /// Read at most so much text (suffixes KiB, MiB, GiB)
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "64GiB",
+        allow_negative_numbers = true
+    )]
+    max_input: String,
+    #[command(flatten)]
+    ci: CiArgs,
+    /// Text for people or JSON for programs
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Reads traces and judges them.
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    args.ci.try_out()?;
+    let most = bounds::size("--max-input", &Some(args.max_input.clone()))?.unwrap_or(u64::MAX);
+    judge(&Judge {
+        command: "trace",
+        files: &args.files,
+        rules: &args.rule,
+        accept_gaps: args.accept_gaps,
+        most,
+        to: &args.ci,
+        format: args.format,
+    })
+}
+
+/// What is asked for, under either name.
+pub struct Judge<'a> {
+    /// The name.
+    pub command: &'static str,
+    /// The files.
+    pub files: &'a [PathBuf],
+    /// What decides.
+    pub rules: &'a [Rule],
+    /// Gaps are no reason to be unsure.
+    pub accept_gaps: bool,
+    /// Bytes of text that are read of each at most.
+    pub most: u64,
+    /// Where machines are told.
+    pub to: &'a CiArgs,
+    /// How people are told.
+    pub format: Format,
+}
 
 /// What decides the exit code; everything is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -61,13 +143,16 @@ struct Trace<'a> {
 }
 
 /// Reads each file and judges it.
-pub fn run(
-    files: &[PathBuf],
-    rules: &[Rule],
-    most: u64,
-    to: &CiArgs,
-    format: Format,
-) -> Result<ExitCode, CliError> {
+pub fn judge(asked: &Judge<'_>) -> Result<ExitCode, CliError> {
+    let &Judge {
+        command,
+        files,
+        rules,
+        accept_gaps,
+        most,
+        to,
+        format,
+    } = asked;
     let mut rules: Vec<Judged> = rules.iter().map(|rule| (*rule).into()).collect();
     rules.sort_unstable();
     rules.dedup();
@@ -78,15 +163,22 @@ pub fn run(
         if cancel.load(Ordering::Relaxed) {
             break;
         }
-        // What comes in is only stopped; what is unpacked is counted.
-        let input = Input::open(file, Watch::new(cancel.clone(), "reading", u64::MAX))?;
-        let name = input.name.clone();
         let mut watch = Watch::new(cancel.clone(), "reading", most);
         let go_on = |bytes| match watch.stop(bytes) {
             None => Ok(()),
             Some(why) => Err(io::Error::other(why)),
         };
-        let result = ftrace::read_while(input, go_on);
+        let (name, result) = match binary::needed(file) {
+            Some(tool) => {
+                let name = file.display().to_string();
+                (name, tool.read(file, &cancel, go_on)?)
+            }
+            None => {
+                // What comes in is only stopped; what is unpacked is counted.
+                let input = Input::open(file, Watch::new(cancel.clone(), "reading", u64::MAX))?;
+                (input.name.clone(), ftrace::read_while(input, go_on))
+            }
+        };
         // A wait for the input ends as the input's end.
         let why = watch.stop(0).map(str::to_string);
         let mut report = match (result, &why) {
@@ -105,6 +197,9 @@ pub fn run(
         {
             report.incomplete.push(why);
         }
+        if accept_gaps {
+            report.accept_gaps();
+        }
         if format == Format::Text {
             let gap = if reports.is_empty() { "" } else { "\n" };
             let report = text::report(&report, &rules, output::width());
@@ -117,7 +212,7 @@ pub fn run(
         Format::Json => output::print_json(&json(&reports, &rules, elapsed))?,
         Format::Text => output::print(rate(&reports, elapsed))?,
     }
-    to.write(|| cases(&reports, &rules))?;
+    to.write(|| cases(command, &reports, &rules))?;
     let verdicts: Vec<Verdict> = reports
         .iter()
         .map(|(_, report)| report.verdict(&rules))
@@ -139,14 +234,14 @@ pub fn run(
 }
 
 /// A case for each trace and each rule that was asked for.
-fn cases(reports: &[(String, Report)], rules: &[Judged]) -> ci::Report {
+fn cases(command: &str, reports: &[(String, Report)], rules: &[Judged]) -> ci::Report {
     let outcome = |name: &str, report: &Report, rule: Judged| match findings(report, rule, name) {
         found if !found.is_empty() => Outcome::Failed(found),
         _ if report.unsure().is_empty() => Outcome::Passed,
         _ => Outcome::Undecided(format!("nothing found, but {}", report.unsure().join("; "))),
     };
     let case = |name: &str, report: &Report, rule: Judged| Case {
-        suite: format!("validate --ftrace {name}"),
+        suite: format!("{command} {name}"),
         name: rule.name().to_string(),
         outcome: outcome(name, report, rule),
         time: None,
@@ -156,7 +251,7 @@ fn cases(reports: &[(String, Report)], rules: &[Judged]) -> ci::Report {
         cases.collect::<Vec<_>>()
     };
     ci::Report {
-        command: "shootdown validate --ftrace".to_string(),
+        command: format!("shootdown {command}"),
         cases: reports.iter().flat_map(each).collect(),
     }
 }
