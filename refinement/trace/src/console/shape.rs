@@ -40,32 +40,32 @@ const C5: Shape = Shape {
 const RENDEZVOUS: Shape = Shape {
     name: "clockevents-mtrr",
     what: "a rendezvous: everybody has to come, and one spins with interrupts off for a lock of somebody who came",
-    show: "shootdown check clockevents-mtrr.before.sd",
+    show: "shootdown check spec/corpus/clockevents-mtrr.before.sd",
 };
 const STOPPED: Shape = Shape {
     name: "arm64-jump-label",
     what: "a cross-call inside stop_machine(): the others wait in it with interrupts off",
-    show: "shootdown check arm64-jump-label.before.sd",
+    show: "shootdown check spec/corpus/arm64-jump-label.before.sd",
 };
 const CROSS: Shape = Shape {
     name: "perf-pending-ipi",
     what: "cross-calls from interrupts: two CPUs wait for each other",
-    show: "shootdown check perf-pending-ipi.before.sd",
+    show: "shootdown check spec/corpus/perf-pending-ipi.before.sd",
 };
 const HANDLER: Shape = Shape {
     name: "ehci-del-timer-sync",
     what: "waiting for a handler under the lock that the handler takes",
-    show: "shootdown check ehci-del-timer-sync.before.sd",
+    show: "shootdown check spec/corpus/ehci-del-timer-sync.before.sd",
 };
 const TRIANGLE: Shape = Shape {
     name: "intel-rng",
     what: "the triangle: a reader with interrupts on, a writer that spins with interrupts off, and a third who needs both to answer",
-    show: "shootdown check intel-rng.before.sd",
+    show: "shootdown check spec/corpus/intel-rng.before.sd",
 };
 const ORDER: Shape = Shape {
     name: "text-poke-hotplug",
     what: "locks taken in two orders; no IPI is part of it",
-    show: "shootdown check text-poke-hotplug.before.sd",
+    show: "shootdown check spec/corpus/text-poke-hotplug.before.sd",
 };
 
 /// The shape of a verdict, if it is a known one.
@@ -215,4 +215,29 @@ pub fn beside_ipis(report: &Report) -> String {
         }
     }
     "no IPI is needed for this cycle: none of its functions awaits acknowledgements, and none of its locks is known to be held across such a wait".into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_scenarios_that_the_commands_name_exist() {
+        let shapes = [
+            C8, B1, B8, C5, RENDEZVOUS, STOPPED, CROSS, HANDLER, TRIANGLE, ORDER,
+        ];
+        let files: Vec<&str> = shapes
+            .iter()
+            .flat_map(|shape| shape.show.split_whitespace())
+            .filter(|word| word.ends_with(".sd"))
+            .collect();
+        assert_eq!(files.len(), 6);
+        for file in files {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../..")
+                .join(file);
+            assert!(path.exists(), "{file}");
+        }
+    }
 }
