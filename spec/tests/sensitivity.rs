@@ -12,6 +12,9 @@
 //!   programs is the refused trylock, somebody must hold that lock for ever, and who holds a lock
 //!   for ever without being deadlocked over locks awaits acknowledgements.
 
+#[path = "sensitivity/clauses.rs"]
+mod clauses;
+
 use shootdown_spec::check::{CheckResult, check};
 use shootdown_spec::config::Config;
 use shootdown_spec::design::{DESIGNS, Design};
