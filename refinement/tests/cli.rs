@@ -23,6 +23,7 @@ mod cli {
     mod second_opinion_tlc;
     mod signals;
     mod usage;
+    mod words;
     mod verdict_tables;
 }
 
