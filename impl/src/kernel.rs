@@ -39,6 +39,32 @@ impl Tables {
     }
 }
 
+/// One of an mm's page tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Table {
+    /// The pgd page.
+    Pgd,
+    /// The pmd page.
+    Pmd,
+    /// The pte page under the first pmd.
+    Pte,
+    /// The pte page of the split huge page.
+    Deposited,
+}
+
+/// What an entry leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// It is not present.
+    Nothing,
+    /// A page.
+    Frame(FrameId),
+    /// A page table, and whose.
+    Table(MmId, Table),
+    /// Memory that is neither.
+    Wild,
+}
+
 /// Everything shared. `repr(C)`, so that offsets are the same for all who look.
 #[repr(C, align(4096))]
 pub struct Kernel {
@@ -280,21 +306,47 @@ impl Kernel {
             .wrapping_sub(core::ptr::from_ref(self).addr())) as u64
     }
 
-    /// The page table at a physical address, if there is one (`__va`).
-    pub fn table_at(&self, address: u64) -> Option<&PageTable> {
+    /// Which page table is at a physical address, if one is.
+    pub fn which_table(&self, address: u64) -> Option<(MmId, Table)> {
         let first = core::mem::offset_of!(Kernel, tables) as u64;
         let page = size_of::<PageTable>() as u64;
         let index = address.checked_sub(first)? / page;
-        let tables = self.tables.get(usize::try_from(index / 4).ok()?)?;
         if !(address - first).is_multiple_of(page) {
             return None;
         }
+        let mm = MmId::new(usize::try_from(index / 4).ok()?)?;
         Some(match index % 4 {
-            0 => &tables.pgd,
-            1 => &tables.pmd,
-            2 => &tables.pte,
-            _ => &tables.deposited,
+            0 => (mm, Table::Pgd),
+            1 => (mm, Table::Pmd),
+            2 => (mm, Table::Pte),
+            _ => (mm, Table::Deposited),
         })
+    }
+
+    /// The page table at a physical address, if there is one (`__va`).
+    pub fn table_at(&self, address: u64) -> Option<&PageTable> {
+        let (mm, table) = self.which_table(address)?;
+        let tables = self.tables.get(mm.index())?;
+        Some(match table {
+            Table::Pgd => &tables.pgd,
+            Table::Pmd => &tables.pmd,
+            Table::Pte => &tables.pte,
+            Table::Deposited => &tables.deposited,
+        })
+    }
+
+    /// What an entry of a slot leads to.
+    pub fn target(&self, entry: Entry, slot: Slot) -> Target {
+        if !entry.present() {
+            return Target::Nothing;
+        }
+        if slot == Slot::Pte || entry.trans_huge() {
+            return entry.frame().map_or(Target::Wild, Target::Frame);
+        }
+        match self.which_table(entry.0 & Entry::ADDRESS) {
+            Some((mm, table)) => Target::Table(mm, table),
+            None => Target::Wild,
+        }
     }
 
     /// The list node at a physical address, if there is one.

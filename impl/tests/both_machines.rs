@@ -9,13 +9,14 @@ use shootdown_impl::cpu::Cpu;
 use shootdown_impl::design::{Axes, NAMED, Plain, Tracked};
 use shootdown_impl::env::{Environment, FlushBackend};
 use shootdown_impl::event::{Event, Observer};
-use shootdown_impl::host::{Host, HostCpu, IrqMode};
+use shootdown_impl::host::{Host, HostCpu, HostViolation, IrqMode};
 use shootdown_impl::id::{CpuId, CpuMask, MmId};
 use shootdown_impl::irq::Vector;
-use shootdown_impl::kernel::Loc;
+use shootdown_impl::kernel::{Kernel, Loc};
 use shootdown_impl::machine::Machine;
 use shootdown_impl::operation::{Code, KernelCode, Operation};
-use shootdown_impl::sim::{Outcome, RoundRobin, Sim, SimConfig};
+use shootdown_impl::page_table::Entry;
+use shootdown_impl::sim::{Op, Outcome, RoundRobin, Sim, SimConfig, SimState, Violation, layout};
 use shootdown_impl::tlb::{Access, AccessKind, Scope, Slot};
 
 const MM0: MmId = MmId(0);
@@ -356,4 +357,41 @@ fn a_machine_that_is_taken_down_gives_up_its_waits() {
     });
     // Its sections were left on the way.
     assert_eq!(host.word(Loc::PgdLock) as u32, 1, "pgd_lock was released");
+}
+
+/// The hardware walker of either machine follows every level, and notices where it ends.
+#[test]
+fn a_walk_that_ends_in_another_mms_page_is_noticed_on_both_machines() {
+    let env = Environment {
+        cpus: 1,
+        mms: 2,
+        ..Environment::default()
+    };
+    let touch = Operation::UserAccess(Slot::Huge, AccessKind::Load);
+    for (of, noticed) in [(MM0, false), (MM1, true)] {
+        let host = Host::new(env, 2, IrqMode::Soft).unwrap();
+        host.place(CPU0, MM0);
+        let pmd = Loc::UserEntry(MM0, Slot::Huge);
+        let of_that = |kernel: &Kernel| {
+            Entry::table(kernel.address_of(&kernel.tables[of.index()].deposited)).0
+        };
+        let seen = Collect::default();
+        let axes = Axes::named("tracked").unwrap();
+        HostCpu::new(&host, CPU0, &axes, &seen)
+            .run(|cpu| {
+                let kernel = cpu.kernel();
+                cpu.store(kernel.word(pmd), of_that(kernel));
+                axes.operation(cpu, touch);
+            })
+            .unwrap();
+        let found = host.violations().1;
+        let is_foreign = |v: &HostViolation| matches!(v, HostViolation::ForeignPage { .. });
+        assert_eq!(found.iter().any(is_foreign), noticed, "{found:?}");
+
+        let mut state = SimState::new(env, 2, &[Some(MM0)]).unwrap();
+        state.set(pmd, of_that(layout()));
+        state.apply(CPU0, Op::UserAccess(Slot::Huge, AccessKind::Load));
+        let is_foreign = matches!(state.violation, Some(Violation::ForeignPage { .. }));
+        assert_eq!(is_foreign, noticed, "{:?}", state.violation);
+    }
 }

@@ -4,9 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use shootdown_impl::forward_machine;
+use shootdown_impl::id::MmId;
 use shootdown_impl::irq::Vector;
-use shootdown_impl::machine::Machine;
+use shootdown_impl::kernel::Loc;
+use shootdown_impl::machine::{Machine, Word};
 use shootdown_impl::operation::{Code, Operation};
+use shootdown_impl::page_table::Entry;
+use shootdown_impl::tlb::Slot;
+use shootdown_refinement::code::automaton::Runnable;
 use shootdown_refinement::map;
 use shootdown_refinement::relation::bounded::{Bounded, Within};
 use shootdown_refinement::relation::coverage::{self, Irqs};
@@ -370,4 +375,72 @@ fn a_flush_that_does_nothing_is_told_with_the_protocols_lines_beside_the_code() 
         &Options::default(),
     );
     assert!(outcome.hit(MISFIT_BIT).is_some());
+}
+
+/// Code that populates every huge pmd with the table of mm0.
+struct OneTableForAll;
+
+struct TableOfMm0<'m, M> {
+    inner: &'m M,
+}
+
+impl<M: Machine> Machine for TableOfMm0<'_, M> {
+    forward_machine!(inner: kernel env this_cpu load load_stable fetch_or fetch_and fetch_add hypervisor_store
+        ticket_draw ticket_wait ticket_release read_lock read_unlock write_lock write_unlock await_zero
+        local_irq_save local_irq_restore send_ipi flush_tlb_local
+        tlb_state load_cr3 set_lazy clear_lazy leave_mm hypercall_flush user_access begin end observe);
+
+    fn store(&self, word: &Word, value: u64) {
+        let kernel = self.kernel();
+        let is_huge_pmd = (0..2).any(|mm| {
+            let pmd = kernel.word(Loc::UserEntry(MmId(mm), Slot::Huge));
+            std::ptr::eq(pmd, word)
+        });
+        let entry = Entry(value);
+        let of_mm0 = kernel.address_of(&kernel.tables[0].deposited);
+        let value = match is_huge_pmd && entry.present() && !entry.trans_huge() {
+            true => Entry::table(of_mm0).0,
+            false => value,
+        };
+        self.inner.store(word, value);
+    }
+}
+
+impl Code for OneTableForAll {
+    fn operation<M: Machine>(&self, machine: &M, operation: Operation) {
+        let axes = shootdown_impl::design::Axes::named("tracked").expect("a design");
+        axes.operation(&TableOfMm0 { inner: machine }, operation);
+    }
+    fn interrupt<M: Machine>(&self, machine: &M, vector: Vector) {
+        let axes = shootdown_impl::design::Axes::named("tracked").expect("a design");
+        axes.interrupt(&TableOfMm0 { inner: machine }, vector);
+    }
+}
+
+fn splits(mm: u8, code: Arc<dyn Runnable>) -> RefineResult {
+    let environment = Environment {
+        mms: 2,
+        ..Environment::named("split+thp").expect("a named environment")
+    };
+    let workload = format!("mm{mm}=split_huge_page@mm{mm}/mm{mm}=user_access_huge");
+    let workload = Workload::parse(&workload, &environment).expect("a workload");
+    let design = Design::named("tracked").expect("a named design");
+    let config = Config::new(design, environment, workload, VariantSet::NONE);
+    let mut refinement = Refinement::new(config.expect("it makes sense"), code);
+    refine(&mut refinement, &Options::default())
+}
+
+#[test]
+fn a_pmd_populated_with_another_mms_table_is_noticed() {
+    let inclusion = |mm, code| {
+        let result = splits(mm, code);
+        result
+            .relation("trace_inclusion")
+            .expect("it is judged")
+            .verdict
+    };
+    assert_eq!(inclusion(0, Arc::new(OneTableForAll)), Verdict::Holds);
+    assert_eq!(inclusion(1, Arc::new(OneTableForAll)), Verdict::Violated);
+    let straight = shootdown_impl::design::Axes::named("tracked").expect("a design");
+    assert_eq!(inclusion(1, Arc::new(straight)), Verdict::Holds);
 }

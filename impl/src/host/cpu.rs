@@ -15,7 +15,7 @@ use crate::host::shared::{
 };
 use crate::id::{CpuId, CpuMask, FrameId, MmId};
 use crate::irq::Vector;
-use crate::kernel::{Kernel, Loc, small_frame};
+use crate::kernel::{Kernel, Loc, Table, Target, small_frame};
 use crate::live::driver::{Driven, MmRefs};
 use crate::live::latency::{LATENCY_BUCKETS, bucket_of};
 use crate::live::violation::HostViolation;
@@ -161,7 +161,7 @@ impl<'h, C: Code, O: Observer> HostCpu<'h, C, O> {
             } => mm,
             _ => return None,
         };
-        let word = self.host.kernel.word(Loc::UserEntry(mm, slot)).atomic();
+        let word = self.leaf(mm, slot)?.atomic();
         let mark = Entry::ACCESSED
             | if kind == AccessKind::Store {
                 Entry::DIRTY
@@ -192,6 +192,36 @@ impl<'h, C: Code, O: Observer> HostCpu<'h, C, O> {
             self.me().tlb[slot as usize].store(0, SeqCst);
         }
         Some(frame)
+    }
+
+    /// The entry in which a walk of a slot ends, every level followed. The ptes of a split huge page are walked, and not
+    /// cached. A walk that ends in another mm's page, or that an entry leads astray, is noticed.
+    fn leaf(&self, mm: MmId, slot: Slot) -> Option<&Word> {
+        let kernel = &self.host.kernel;
+        let read = |loc| Entry(self.host.word(loc));
+        let foreign = || {
+            self.host
+                .violated(HostViolation::ForeignPage { cpu: self.id, mm });
+        };
+        let pmd = match slot {
+            Slot::Pte => Loc::PtePmd(mm),
+            Slot::Huge => Loc::UserEntry(mm, Slot::Huge),
+        };
+        let leaf = match kernel.target(read(pmd), Slot::Huge) {
+            Target::Nothing | Target::Frame(_) => return Some(kernel.word(pmd)),
+            Target::Table(of, Table::Pte) => Loc::UserEntry(of, Slot::Pte),
+            Target::Table(of, Table::Deposited) => Loc::DepositedPte(of),
+            Target::Table(_, Table::Pgd | Table::Pmd) | Target::Wild => {
+                foreign();
+                return None;
+            }
+        };
+        if let Target::Frame(frame) = kernel.target(read(leaf), Slot::Pte)
+            && frame.0 / 2 != mm.0
+        {
+            foreign();
+        }
+        (slot == Slot::Pte).then(|| kernel.word(leaf))
     }
 
     fn touch(&self, slot: Slot, kind: AccessKind) -> Access {

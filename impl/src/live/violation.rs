@@ -52,6 +52,13 @@ pub enum HostViolation {
         /// Whose.
         mm: MmId,
     },
+    /// The hardware walker followed the tables of an mm to a page that is not its own, or to no page.
+    ForeignPage {
+        /// Whose walker.
+        cpu: CpuId,
+        /// Whose tables.
+        mm: MmId,
+    },
 }
 
 impl core::fmt::Display for HostViolation {
@@ -82,6 +89,10 @@ impl core::fmt::Display for HostViolation {
             Self::PinnedWrite { cpu, mm } => {
                 write!(f, "pinned pgd written: {cpu} stored into {mm}'s pgd page")
             }
+            Self::ForeignPage { cpu, mm } => write!(
+                f,
+                "another's page reached: {cpu} walked the tables of {mm} to a page that is not that mm's"
+            ),
         }
     }
 }
@@ -95,6 +106,7 @@ impl HostViolation {
             Self::FreedPgd { cpu, mm } => (3, cpu, mm.0),
             Self::GupOnReusedPage { cpu, frame } => (4, cpu, frame.0),
             Self::PinnedWrite { cpu, mm } => (5, cpu, mm.0),
+            Self::ForeignPage { cpu, mm } => (6, cpu, mm.0),
         };
         kind << 16 | u64::from(cpu.0) << 8 | u64::from(what)
     }
@@ -119,6 +131,10 @@ impl HostViolation {
                 frame: FrameId(what),
             }),
             5 => Some(Self::PinnedWrite {
+                cpu,
+                mm: MmId(what),
+            }),
+            6 => Some(Self::ForeignPage {
                 cpu,
                 mm: MmId(what),
             }),

@@ -1,9 +1,10 @@
 //! What operations mean: pure functions over the state of the machine.
 
-use crate::id::{CpuId, CpuMask, FrameId};
+use crate::id::{CpuId, CpuMask, FrameId, MmId};
 use crate::irq::Vector;
-use crate::kernel::Loc;
+use crate::kernel::{Loc, Table, Target};
 use crate::page_table::Entry;
+use crate::sim::door::layout;
 use crate::sim::lock::{RW_WRITER_SHIFT, context, queue, rw_queue};
 use crate::sim::op::Answer;
 use crate::sim::state::index;
@@ -161,6 +162,7 @@ impl SimState {
     }
 
     fn user_access(&mut self, cpu: CpuId, slot: Slot, kind: AccessKind) -> Access {
+        self.check_walk(cpu, slot);
         let access = match self.cpus[cpu.index()].tlb[slot as usize] {
             Some(Cached { frame }) => {
                 if kind == AccessKind::Store {
@@ -208,11 +210,52 @@ impl SimState {
         else {
             return None;
         };
-        let entry = self.entry(mm, slot);
-        if !entry.maps(slot) {
-            return None;
+        // The ptes of a split huge page are walked, and not cached: see the project's assumptions.
+        let loc = self.leaf(mm, slot)?;
+        match layout().target(Entry(self.word(loc)), slot) {
+            Target::Frame(frame) if !matches!(loc, Loc::DepositedPte(_)) => Some((loc, frame)),
+            _ => None,
         }
-        Some((Loc::UserEntry(mm, slot), entry.frame()?))
+    }
+
+    /// The entry in which a walk of a slot ends, every level followed; none if an entry on the way leads to no table.
+    fn leaf(&self, mm: MmId, slot: Slot) -> Option<Loc> {
+        let pmd = match slot {
+            Slot::Pte => Loc::PtePmd(mm),
+            Slot::Huge => Loc::UserEntry(mm, Slot::Huge),
+        };
+        match layout().target(Entry(self.word(pmd)), Slot::Huge) {
+            Target::Nothing | Target::Frame(_) => Some(pmd),
+            Target::Table(of, Table::Pte) => Some(Loc::UserEntry(of, Slot::Pte)),
+            Target::Table(of, Table::Deposited) => Some(Loc::DepositedPte(of)),
+            Target::Table(_, Table::Pgd | Table::Pmd) | Target::Wild => None,
+        }
+    }
+
+    /// A walk of the own tables that ends in another mm's page, or that an entry leads astray, is noticed.
+    fn check_walk(&mut self, cpu: CpuId, slot: Slot) {
+        let TlbState {
+            active_mm: Some(mm),
+            loaded: true,
+            ..
+        } = self.cpus[cpu.index()].tlb_state
+        else {
+            return;
+        };
+        let level = |loc| match loc {
+            Loc::UserEntry(_, Slot::Huge) => Slot::Huge,
+            _ => Slot::Pte,
+        };
+        let leaf = self.leaf(mm, slot);
+        let page = leaf.map(|loc| layout().target(Entry(self.word(loc)), level(loc)));
+        let own = match page {
+            Some(Target::Nothing) => true,
+            Some(Target::Frame(frame)) => frame.0 / 2 == mm.0,
+            Some(Target::Table(..) | Target::Wild) | None => false,
+        };
+        if !own {
+            self.violated(Violation::ForeignPage { cpu, mm });
+        }
     }
 
     /// The hardware walker caches a translation, and says so in the entry.

@@ -68,6 +68,13 @@ pub enum Violation {
         /// Which.
         loc: Loc,
     },
+    /// The hardware walker followed the tables of an mm to a page that is not its own, or to no page.
+    ForeignPage {
+        /// Whose walker.
+        cpu: CpuId,
+        /// Whose tables.
+        mm: MmId,
+    },
     /// An operation returned with interrupts off or a lock held.
     LeftLocked {
         /// By whom.
@@ -111,6 +118,10 @@ impl core::fmt::Display for Violation {
                 )
             }
             Self::Underflow { cpu, loc } => write!(f, "{cpu} takes {loc:?} below zero"),
+            Self::ForeignPage { cpu, mm } => write!(
+                f,
+                "{cpu} walks the tables of {mm} to a page that is not that mm's"
+            ),
             Self::LeftLocked { cpu } => write!(
                 f,
                 "{cpu} returns from an operation with interrupts off or a lock held"

@@ -9,12 +9,14 @@
 //! | the pgd's kernel entry, P bit | `kernel_entry` |
 //! | `UserEntry(mm, slot)`: P, A, D, SPLITTING | `entries[entry]`: present, accessed, dirty, splitting |
 //! | huge pmd present without PSE | `table`; its A and D bits say nothing then |
+//! | the address in an entry | the mm's own page, or its own table where `table` |
 //! | `FrameRefs`, `Compound` | `frames[entry]`: refs, not `split` |
 
 use shootdown_impl::id::{CpuMask, FrameId, MmId};
-use shootdown_impl::kernel::{Loc, compound_frame, small_frame};
+use shootdown_impl::kernel::{Loc, Table, Target, compound_frame, small_frame};
 use shootdown_impl::mm::Life;
 use shootdown_impl::page_table::Entry;
+use shootdown_impl::sim::layout;
 use shootdown_impl::tlb::Slot;
 use shootdown_spec::mm::{self as spec, UserEntry};
 use shootdown_spec::program;
@@ -41,6 +43,15 @@ pub fn user_entry(entry: Entry, slot: Slot) -> UserEntry {
         dirty: entry.dirty() && !table,
         splitting: entry.splitting(),
         table,
+    }
+}
+
+/// What an entry of the specification leads to: it has names for the pages and tables of one mm only, its own.
+fn target(mm: MmId, slot: Slot, entry: UserEntry) -> Target {
+    match entry {
+        UserEntry { present: false, .. } => Target::Nothing,
+        UserEntry { table: true, .. } => Target::Table(mm, Table::Deposited),
+        _ => Target::Frame(frame(mm, slot)),
     }
 }
 
@@ -85,10 +96,14 @@ pub(super) fn agree(sides: Sides<'_>) -> Result<(), Disagreement> {
         )?;
         for slot in Slot::ALL {
             let (entry, behind) = (tlb::entry(slot), frame(mm, slot));
+            let found = machine.entry(mm, slot);
+            same(user_entry(found, slot), *spec.entry(entry), || {
+                of(&entry.to_string())
+            })?;
             same(
-                user_entry(machine.entry(mm, slot), slot),
-                *spec.entry(entry),
-                || of(&entry.to_string()),
+                layout().target(found, slot),
+                target(mm, slot, *spec.entry(entry)),
+                || format!("what {id}.{entry} leads to"),
             )?;
             let refs = machine.word(Loc::FrameRefs(behind));
             same(refs, spec.frame(entry).refs.into(), || {
@@ -96,6 +111,12 @@ pub(super) fn agree(sides: Sides<'_>) -> Result<(), Disagreement> {
             })?;
         }
         if spec.frame(program::Entry::Huge).refs > 0 {
+            let deposited = Entry(machine.word(Loc::DepositedPte(mm)));
+            same(
+                layout().target(deposited, Slot::Pte),
+                Target::Frame(compound_frame(mm)),
+                || format!("what the deposited table of {id} leads to"),
+            )?;
             let whole = machine.word(Loc::Compound(compound_frame(mm))) != 0;
             same(!whole, spec.frame(program::Entry::Huge).split, || {
                 of("compound page split")

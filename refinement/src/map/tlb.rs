@@ -11,6 +11,7 @@ use shootdown_spec::program;
 
 use super::agree::{Disagreement, Sides, same};
 use super::id::cpu_to_spec;
+use super::mm::frame;
 
 /// The slot of an entry.
 pub fn slot(entry: program::Entry) -> Slot {
@@ -40,8 +41,12 @@ pub(super) fn agree(sides: Sides<'_>) -> Result<(), Disagreement> {
     let machine = &sides.code.machine;
     for cpu in machine.cpu_ids() {
         for s in Slot::ALL {
-            let cached = machine.cpus[cpu.index()].tlb[s as usize].is_some();
-            let spec = sides.spec.cpu(cpu_to_spec(cpu)).tlb.contains(entry(s));
+            let c = &machine.cpus[cpu.index()];
+            let cached = c.tlb[s as usize].map(|t| t.frame);
+            let contains = sides.spec.cpu(cpu_to_spec(cpu)).tlb.contains(entry(s));
+            // Translations are of the mm that is loaded.
+            let own = c.tlb_state.active_mm.map(|mm| frame(mm, s));
+            let spec = own.filter(|_| contains);
             same(cached, spec, || {
                 format!(
                     "{}'s cached translation of the {}",
