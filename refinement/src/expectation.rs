@@ -5,6 +5,8 @@
 //! there are, and what the static order comes to. An unexpected pass differs as much as an
 //! unexpected violation.
 
+mod lighter;
+
 use crate::cli::error::CliError;
 use crate::cli::subject::variants;
 use serde::{Deserialize, Serialize};

@@ -21,12 +21,11 @@ use checker::{Checker, With, among};
 use serde::Serialize;
 use shootdown_refinement::cancel::Cancel;
 use shootdown_refinement::memory;
-use shootdown_spec::check::{CheckResult, judge};
+use shootdown_spec::check::CheckResult;
 use shootdown_spec::config::Config;
 use shootdown_spec::export::Exported;
 use shootdown_spec::model::Protocol;
-use shootdown_spec::property::observe;
-use shootdown_spec::search::{Options, search};
+use shootdown_spec::search::Options;
 use shootdown_spec::verdict::Verdict;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -50,6 +49,15 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(
         shootdown_spec::design::DESIGNS.iter().map(|d| d.name)))]
     design: Option<String>,
+    /// Only cells whose command has this in it, such as `--env irq-free`; may be repeated. With --docs and --check-docs the
+    /// other rows of the page are left as they are
+    #[arg(
+        long,
+        value_name = "TEXT",
+        allow_hyphen_values = true,
+        conflicts_with_all = ["faults", "benchmark", "max_states"]
+    )]
+    only: Vec<String>,
     /// Leave out cells that are expected to have more states than this; the run is incomplete then.
     /// TLC, which is slow, leaves out those of more than 25,000 unasked, and says so; where the
     /// counterexample tells a claim's story, of more than 100,000. With scenario files: stop the search of ours there
@@ -145,9 +153,27 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         return faults::run(&checker, args.format);
     }
     let expectations = Expectations::load();
-    let mut cells = expectations.cells();
+    let lighter: Vec<Cell> = expectations
+        .cells()
+        .into_iter()
+        .map(Cell::lighter)
+        .collect();
+    let mut cells: Vec<&Cell> = lighter.iter().collect();
     cells.retain(|c| args.design.as_ref().is_none_or(|d| c.design == *d));
+    // What the page has, whether or not it is compared in this run.
+    let paged: Vec<&Cell> = cells
+        .iter()
+        .copied()
+        .filter(|c| args.with.takes(c))
+        .collect();
+    let beyond = cells.len() - paged.len();
+    let named = |c: &Cell| args.only.iter().any(|text| c.command().contains(text));
+    cells.retain(|c| args.only.is_empty() || named(c));
     let all = cells.len();
+    if all == 0 {
+        let reason = "none of the cells is one of those: docs/second-opinion.md lists them";
+        return Err(CliError::Refine(reason.into()));
+    }
     cells.retain(|c| match args.max_states {
         Some(most) => c.states <= most,
         None => args.with.takes(c),
@@ -207,11 +233,16 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         // The page tells what a whole run came to, never a part of one.
         return Ok(code);
     }
+    let page = docs::Page {
+        with: args.with,
+        cells: &paged,
+        beyond,
+    };
     if let Some(root) = &args.docs {
-        docs::write(&checker, &compared, left_out, root)?;
+        page.write(&compared, root)?;
     }
     if let Some(root) = &args.check_docs
-        && let Some(path) = docs::stale(&checker, &compared, left_out, root)?
+        && let Some(path) = page.stale(&compared, root)?
     {
         output::complain!(
             "error: {} is stale\n  `cargo run --release -- second-opinion --with {} --docs .` writes it anew",
@@ -307,8 +338,7 @@ fn compare(
 ) -> Result<Compared, CliError> {
     let config = cell.config()?;
     let started = Instant::now();
-    let keep_graph = checker.decides_progress(cell.states);
-    let ours = check(&config, keep_graph, bounds);
+    let ours = check(&config, bounds);
     if let Some(why) = ours.stopped {
         let cell = cell.command();
         return Err(CliError::CutOff { cell, why });
@@ -316,7 +346,8 @@ fn compare(
     let checking = started.elapsed();
     let states = ours.states.unique;
     let model = spoil(checker.model(&config));
-    let answer = checker.ask(&config, model, states, keep_graph, &bounds.cancel)?;
+    let progress = checker.decides_progress(cell.states);
+    let answer = checker.ask(&config, model, states, progress, &bounds.cancel)?;
     let check = says(&ours, answer.says.progress_violated.is_some());
     Ok(Compared {
         cell: cell.command(),
@@ -327,18 +358,15 @@ fn compare(
     })
 }
 
-/// What `check` does, on one thread, with the graph only if `progress` is to be decided.
-fn check(config: &Config, keep_graph: bool, bounds: &Bounds) -> CheckResult {
-    let protocol = Protocol::new(config.clone());
+/// What `check` does, on one thread.
+fn check(config: &Config, bounds: &Bounds) -> CheckResult {
     let options = Options {
         threads: NonZeroUsize::MIN,
-        keep_graph,
         max_memory: bounds.max_memory,
         cancel: bounds.cancel.clone(),
         ..Options::default()
     };
-    let outcome = search(&protocol, |p: &Protocol, s| observe(&p.config, s), &options);
-    judge(&protocol, &protocol.config, &outcome)
+    shootdown_spec::check::check(&Protocol::new(config.clone()), &options)
 }
 
 fn says(result: &CheckResult, progress: bool) -> Says {

@@ -29,7 +29,7 @@ pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
         ]);
     };
     row(
-        "Can it deadlock, as long as no interrupt frees an mm?",
+        "Can it deadlock where flushes are IPIs, as long as no interrupt frees an mm?",
         &|d| quiet(findings, d),
     );
     row("And if one does?", &|d| interrupted(findings, runs, d));

@@ -108,15 +108,15 @@ impl Args {
     }
 }
 
-/// Every cell of the matrix without deviation, once, and those beyond it.
+/// Every cell of the matrix without deviation, or the lighter one that stands for it, once, and those beyond it.
 fn cells() -> Vec<Cell> {
     let expectations = Expectations::load();
     let mut seen = BTreeSet::new();
     expectations
         .cells()
         .into_iter()
+        .map(Cell::lighter)
         .filter(|cell| cell.variants.is_empty() && seen.insert(cell.command()))
-        .cloned()
         .chain(grid::cells())
         .collect()
 }

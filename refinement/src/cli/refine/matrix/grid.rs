@@ -42,8 +42,6 @@ impl Wider {
     }
 }
 
-/// Three CPUs do not fit with everything: the protocol alone has 10.8 M states without huge pages, and with them `check`
-/// was stopped at 15.9 M states and 4 GiB, at depth 13.
 const GRID: &[Wider] = &[
     wider("split", "everything", 1_071_081).irq_free(),
     wider("split+thp", "aging", 828_867).twice(),
