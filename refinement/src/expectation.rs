@@ -17,6 +17,7 @@ use shootdown_spec::environment::{ENVIRONMENTS, Environment};
 use shootdown_spec::order::{Order, Proof, for_any_number};
 use shootdown_spec::verdict::Verdict;
 use shootdown_spec::workload::Workload;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// The file, compiled in: what is checked is what this binary was built with.
@@ -82,6 +83,10 @@ pub struct Cell {
     pub violated: Vec<String>,
     /// Properties that must be vacuous.
     pub vacuous: Vec<String>,
+    /// Witnesses that must never be reached: what makes properties vacuous, and those of violated ones. A witness that is
+    /// always true is noticed here, where another one of its property is missing still.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreached: Vec<String>,
     /// The property whose counterexample tells the story; the first violated one otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub show: Option<String>,
@@ -224,6 +229,18 @@ impl Cell {
                 observed: result.states.unique.to_string(),
             });
         }
+        let unreached = unreached(result);
+        if result.complete && unreached != self.unreached {
+            let names = |list: &[String]| match list.is_empty() {
+                true => "none".to_string(),
+                false => list.join(" "),
+            };
+            differences.push(Difference {
+                what: "witnesses never reached".into(),
+                expected: names(&self.unreached),
+                observed: names(&unreached),
+            });
+        }
         differences
     }
 
@@ -273,9 +290,18 @@ impl Cell {
             states: result.states.unique,
             violated: with(Verdict::Violated),
             vacuous: with(Verdict::Vacuous),
+            unreached: unreached(result),
             ..self.clone()
         }
     }
+}
+
+/// The witnesses that no state of a result is one for, by name.
+fn unreached(result: &CheckResult) -> Vec<String> {
+    let all = result.properties.iter().flat_map(|p| &p.witnesses);
+    let missing = all.filter(|(_, reached)| !reached);
+    let names: BTreeSet<String> = missing.map(|(name, _)| (*name).to_string()).collect();
+    names.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -329,10 +355,36 @@ mod tests {
         let mut wrong = right.clone();
         wrong.vacuous.push("lock_order".into());
         assert_eq!(whats(&wrong, &result), ["lock_order"]);
+        // A witness more or less: what is vacuous may be so as before.
+        let mut wrong = right.clone();
+        wrong.unreached.pop();
+        assert_eq!(whats(&wrong, &result), ["witnesses never reached"]);
         // Another number of states.
         let mut wrong = right;
         wrong.states += 1;
         assert_eq!(whats(&wrong, &result), ["states"]);
+    }
+
+    /// Its property is vacuous still, for want of another one.
+    #[test]
+    fn a_witness_that_is_always_true_is_a_difference() {
+        let (cell, mut result) = observed();
+        let several = result.properties.iter_mut().find(|p| {
+            p.verdict == Verdict::Vacuous && p.witnesses.iter().filter(|w| !w.1).count() > 1
+        });
+        let several = several.expect("a property that lacks two witnesses");
+        let name = several
+            .witnesses
+            .iter()
+            .find(|w| !w.1)
+            .expect("one of them")
+            .0;
+        for property in &mut result.properties {
+            for witness in &mut property.witnesses {
+                witness.1 |= witness.0 == name;
+            }
+        }
+        assert_eq!(whats(&cell, &result), ["witnesses never reached"]);
     }
 
     #[test]
