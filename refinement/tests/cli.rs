@@ -23,8 +23,8 @@ mod cli {
     mod second_opinion_tlc;
     mod signals;
     mod usage;
-    mod words;
     mod verdict_tables;
+    mod words;
 }
 
 /// The seed's deadlock, as `check` prints it: 11 steps, one context switch.

@@ -59,7 +59,7 @@ fn both_names_judge_alike_and_gaps_can_be_accepted() {
     trace(&["--accept-gaps", CONTROL])
         .code(0)
         .stdout(contains("Accepted: CPU1 is recorded for"));
-    command(&["--accept-gaps", CONTROL]).assert().code(0);
+    command(&[CONTROL, "--accept-gaps"]).assert().code(0);
 }
 
 #[test]

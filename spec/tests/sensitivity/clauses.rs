@@ -8,8 +8,8 @@ use super::{Case, case, property};
 use shootdown_spec::id::{Context, CpuId, Level, LockId, MmId};
 use shootdown_spec::mm::Life;
 use shootdown_spec::model::Protocol;
-use shootdown_spec::program::{Op, ProgramId, Reg};
-use shootdown_spec::spinlock::{Lock, Mode};
+use shootdown_spec::program::{Mode, Op, ProgramId, Reg};
+use shootdown_spec::spinlock::Lock;
 use shootdown_spec::state::State;
 use stateright::Model as _;
 use std::collections::HashSet;
@@ -135,7 +135,7 @@ fn ack_after_flush_falls_only_if_every_clause_of_it_is_so() {
     assert!(handler(&flushed).reg(Reg::Flushed));
     assert!(!falls(name, &protocol, &flushed));
     // It has not flushed and does not acknowledge yet: good.
-    let (protocol, before) = reach(aging, |p, s| matches!(next(p, s), Some(Op::FlushLocal(_))));
+    let (protocol, before) = reach(aging, |p, s| next(p, s) == Some(Op::FlushRequested));
     assert!(!handler(&before).reg(Reg::Flushed));
     assert!(!falls(name, &protocol, &before));
     // It has not flushed and acknowledges: bad, but for a CPU that has another mm loaded, or none.
