@@ -172,7 +172,7 @@ fn terminal_table(out: &str) -> Vec<Vec<Vec<String>>> {
         .collect();
     let apart = regex::Regex::new(r"\s{2,}").unwrap();
     lines
-        .split(|l| is_rule(&l))
+        .split(|l| is_rule(l))
         .filter(|row| !row.is_empty())
         .map(|row| {
             row.iter()
