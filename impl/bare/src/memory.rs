@@ -183,6 +183,11 @@ unsafe extern "C" {
 }
 
 /// Touches the page behind `slot` of the mm that is loaded, as user mode would. Interrupts are off.
+///
+/// A page fault leaves no translation of the address behind, as on x86: "a page-fault exception resulting from an attempt
+/// to use a linear address will invalidate any TLB entries that are for a page number corresponding to that linear
+/// address" (Intel SDM, volume 3A, 4.10.4.1). TCG keeps what an earlier load left there when a store finds the entry
+/// gone, and later loads would use it until the flush IPI is taken.
 pub fn touch(mm: MmId, slot: Slot, kind: AccessKind) -> Touched {
     let cpu = this_cpu();
     let pud: &AtomicU64 = PUDS[mm.index()][cpu.index()].entries[0].atomic();
@@ -198,6 +203,9 @@ pub fn touch(mm: MmId, slot: Slot, kind: AccessKind) -> Touched {
             AccessKind::Store => user_load(address),
         }
     };
+    if found == u64::MAX {
+        flush_page(address);
+    }
     Touched {
         marker: (found != u64::MAX).then_some(found as u32),
         walked: pud.load(Relaxed) & Entry::ACCESSED != 0,
