@@ -20,14 +20,6 @@ pub static BEGUN: AtomicU64 = AtomicU64::new(0);
 /// Tells it. No other CPU tells anything at the same time.
 pub fn tell(cpus: u8) {
     progress();
-    for (n, place) in
-        (0..NR_PROGRAMS).map(|n| (n, BY_PROGRAM.iter().map(move |c| c[n].load(Relaxed))))
-    {
-        let times: u64 = place.sum();
-        if times > 0 {
-            fact_alone(format_args!("program n={n} times={times}"));
-        }
-    }
     let cpus = || SHARED.cpus.iter().take(cpus.into());
     for bucket in 0..SHARED.cpus[0].latencies.len() {
         let times: u64 = cpus()
@@ -44,7 +36,7 @@ pub fn tell(cpus: u8) {
     }
 }
 
-/// Tells how far it is.
+/// Tells how far it is: whoever is interrupted knows that much.
 pub fn progress() {
     let sum = |of: fn(&crate::machine::PerCpu) -> &AtomicU64| -> u64 {
         SHARED.cpus.iter().map(|c| of(c).load(Relaxed)).sum()
@@ -55,4 +47,12 @@ pub fn progress() {
         sum(|c| &c.ops),
         sum(|c| &c.ipis)
     ));
+    for (n, place) in
+        (0..NR_PROGRAMS).map(|n| (n, BY_PROGRAM.iter().map(move |c| c[n].load(Relaxed))))
+    {
+        let times: u64 = place.sum();
+        if times > 0 {
+            fact_alone(format_args!("program n={n} times={times}"));
+        }
+    }
 }
