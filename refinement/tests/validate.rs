@@ -6,6 +6,8 @@ mod bad_input;
 mod command;
 #[path = "validate/edits.rs"]
 mod edits;
+#[path = "validate/evicted.rs"]
+mod evicted;
 #[path = "validate/fuzz_corpus.rs"]
 mod fuzz_corpus;
 #[path = "validate/kept.rs"]

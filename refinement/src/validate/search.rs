@@ -135,6 +135,9 @@ impl Search {
     /// Lets the event happen in every candidate, in every way. If there is none: the candidates before it, each
     /// with the reason.
     pub(super) fn judge(&mut self, item: &Recorded) -> Result<(), Vec<(Shadow, Refused)>> {
+        if item.is_eviction() {
+            return Ok(());
+        }
         let early = self.early(item);
         let (me, mut next, mut refusals) = (1_u8 << item.context(), Vec::new(), Vec::new());
         let mut seen: HashSet<(Shadow, u8), Fast> = HashSet::default();

@@ -6,6 +6,7 @@
 //! | `request_published`, `acks_set`, `ipi_sent` | [`Sending`]: the protocol does all of it when the mask is read |
 //! | `request_read`, `return_to_user`, `entry_read` under a lock, `mask_set` of a bit that is set | `Said`: the protocol has no step for them |
 //! | `handle_mm_fault`, `user_access` | [`Outside`]: not the protocol's |
+//! | `tlb_evicted` | nothing; it goes with the access that found it out ([`Recorded::evicted`]) |
 //! | `pgd_alloc` of a slot that was used | the slot is supplied again ([`Mm::supplied`]) |
 //! | `switch_mm` to the mm the CPU is on already | the protocol's `next == prev` branch, which it starts for lazy CPUs only |
 //!
@@ -112,6 +113,9 @@ impl Shadow {
             cpu: cpu_to_spec(item.cpu),
             level,
         };
+        if let Some(evicted) = &item.evicted {
+            outside::follow(protocol, &mut next, item.cpu, evicted)?;
+        }
         if !item.irq && self.outside[item.cpu.index()] != Outside::Nothing {
             if self.in_irq(item.cpu) {
                 return refuse(

@@ -3,6 +3,10 @@
 //! The recorder's `since` is sharpened here by what one thread's program order says: an event without a door call of
 //! its own, and every event of a handler, came after the line before it on its CPU. Only an event of the base context
 //! that an interrupt overtook did not: it came after the last line of the base context.
+//!
+//! `tlb_evicted` shares the door call of the access that found it out, so that both took effect between the same two
+//! moments, the access often long before the line of the eviction was numbered. So the eviction is judged with the next
+//! event of its context ([`Recorded::evicted`]), and its own line says nothing.
 
 use std::collections::VecDeque;
 
@@ -36,12 +40,20 @@ pub struct Recorded {
     pub event: Event,
     /// What it concerns.
     pub footprint: u64,
+    /// A `tlb_evicted` that took effect right before it, in the same interval.
+    pub evicted: Option<Event>,
 }
 
 impl Recorded {
     /// The context it belongs to.
     pub fn context(&self) -> usize {
         context(self.cpu.0, self.irq)
+    }
+
+    /// Whether it is judged with the next event of its context. One that another is judged with is judged itself.
+    pub fn is_eviction(&self) -> bool {
+        let evicted = matches!(self.event, Event::TlbEvicted { .. });
+        evicted && !self.irq && self.evicted.is_none()
     }
 
     /// The line it stands on, from 1.
@@ -54,10 +66,12 @@ impl Recorded {
 #[derive(Clone, Debug)]
 pub struct Window {
     all: VecDeque<Recorded>,
-    /// Numbers of each context's events in the window.
+    /// Numbers of each context's events in the window, evictions aside.
     waiting: [VecDeque<u64>; CONTEXTS],
-    /// Per context, one more than the number of its last line read.
+    /// Per context, one more than the number of its last line read, evictions aside.
     after: [u64; CONTEXTS],
+    /// The eviction that waits for the next event of the base context, by CPU, and what it concerns.
+    evicted: [Option<(Event, u64)>; CONTEXTS / 2],
     active: [Option<MmId>; CONTEXTS / 2],
 }
 
@@ -72,6 +86,7 @@ impl Window {
             all: VecDeque::new(),
             waiting: [const { VecDeque::new() }; CONTEXTS],
             after: [0; CONTEXTS],
+            evicted: [None; CONTEXTS / 2],
             active,
         }
     }
@@ -91,26 +106,38 @@ impl Window {
         let (cpu, k) = (usize::from(line.cpu), context(line.cpu, line.irq));
         let [base, irq] = [self.after[2 * cpu], self.after[2 * cpu + 1]];
         let at_least = if line.irq { base.max(irq) } else { base };
+        let concerned = footprint(CpuId(line.cpu), self.active[cpu], &line.event);
+        let evicted = match line.irq {
+            true => None,
+            false => self.evicted[cpu].take(),
+        };
         let item = Recorded {
             seq: line.seq,
             since: line.since.max(at_least),
             cpu: CpuId(line.cpu),
             irq: line.irq,
             event: line.event,
-            footprint: footprint(CpuId(line.cpu), self.active[cpu], &line.event),
+            footprint: concerned | evicted.map_or(0, |(_, footprint)| footprint),
+            evicted: evicted.map(|(event, _)| event),
         };
         if let Event::LoadCr3 { mm } = line.event {
             self.active[cpu] = Some(mm);
         }
-        self.after[k] = line.seq + 1;
-        self.waiting[k].push_back(line.seq);
+        if item.is_eviction() {
+            self.evicted[cpu] = Some((line.event, concerned));
+        } else {
+            self.after[k] = line.seq + 1;
+            self.waiting[k].push_back(line.seq);
+        }
         self.all.push_back(item);
     }
 
     /// The event with the lowest number, taken out.
     pub fn pop(&mut self) -> Option<Recorded> {
         let item = self.all.pop_front()?;
-        self.waiting[item.context()].pop_front();
+        if !item.is_eviction() {
+            self.waiting[item.context()].pop_front();
+        }
         Some(item)
     }
 
