@@ -5,6 +5,9 @@
 //! wants a key for it. Each module that may open the door makes its own key, of a type that nobody else can make, and
 //! [`Keyholder`] lists them all: no path is among them, and nothing outside this crate can make a key or a door.
 
+use core::marker::PhantomData;
+
+use crate::cpu::TokenStaysOnItsCpu;
 use crate::env::Environment;
 use crate::event::Event;
 use crate::id::{CpuId, MmId};
@@ -12,8 +15,12 @@ use crate::kernel::Kernel;
 use crate::machine::{Machine, Word};
 use crate::tlb::{Access, AccessKind, Scope, Slot, TlbState};
 
-/// A machine, as far as kernel code may use it.
-pub struct Door<'m, M>(&'m M);
+/// A machine, as far as kernel code may use it. Like the token it stays on its CPU, and with it whatever a section lends:
+/// also where the machine is `Sync`.
+pub struct Door<'m, M> {
+    machine: &'m M,
+    stays: PhantomData<*const TokenStaysOnItsCpu>,
+}
 
 impl<M> Clone for Door<'_, M> {
     fn clone(&self) -> Self {
@@ -42,12 +49,15 @@ impl Keyholder for crate::flush::under_lock::Key {}
 impl<'m, M> Door<'m, M> {
     /// The door of a machine.
     pub(crate) fn new<K: Keyholder>(machine: &'m M, _: K) -> Self {
-        Self(machine)
+        Self {
+            machine,
+            stays: PhantomData,
+        }
     }
 
     /// The machine behind it.
     pub(crate) fn machine<K: Keyholder>(self, _: K) -> &'m M {
-        self.0
+        self.machine
     }
 }
 
@@ -58,7 +68,7 @@ macro_rules! open_to_all {
                 #[doc = concat!("[`Machine::", stringify!($name), "`].")]
                 #[inline(always)]
                 pub(crate) fn $name(self, $($arg: $type),*) $(-> $out)? {
-                    self.0.$name($($arg),*)
+                    self.machine.$name($($arg),*)
                 }
             )*
         }
