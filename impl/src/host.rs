@@ -14,6 +14,7 @@ mod cpu;
     reason = "signals: the one place that talks to the operating system"
 )]
 mod interrupt;
+pub mod line;
 pub mod recorder;
 mod shared;
 pub mod stress;

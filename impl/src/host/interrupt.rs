@@ -13,6 +13,7 @@ use std::sync::atomic::compiler_fence;
 use std::thread_local;
 use std::time::Duration;
 
+use crate::host::line::{self, Line, Post};
 use crate::host::shared::{Host, PerCpu};
 use crate::id::{CpuId, MmId, NR_CPUS};
 use crate::irq::Vector;
@@ -118,7 +119,7 @@ impl<'a, T: OnCpu> Entered<'a, T> {
     pub fn new(cpu: &'a T) -> Self {
         unsafe fn run<T: OnCpu>(cpu: *const ()) {
             // SAFETY: `Entered` borrows the CPU for as long as the pointer is there.
-            on_interrupt(unsafe { &*cpu.cast::<T>() });
+            line::on_signal(&Wire(unsafe { &*cpu.cast::<T>() }));
         }
         // SAFETY: always succeeds.
         let me = unsafe { libc::pthread_self() };
@@ -151,35 +152,83 @@ fn per_cpu<T: OnCpu>(cpu: &T) -> &PerCpu {
     &cpu.host().cpus[cpu.id().index()]
 }
 
-/// The signal has hit this CPU's thread.
-fn on_interrupt<T: OnCpu>(cpu: &T) {
-    let me = per_cpu(cpu);
-    if me.irqs_off.load(Relaxed) || me.in_hardware.load(Relaxed) {
-        me.deferred.store(true, Relaxed);
-        return;
+/// The words of a CPU's line.
+struct Wire<'a, T>(&'a T);
+
+impl<T: OnCpu> Wire<'_, T> {
+    #[inline]
+    fn me(&self) -> &PerCpu {
+        per_cpu(self.0)
     }
-    me.irqs_off.store(true, Relaxed);
-    compiler_fence(SeqCst);
-    serve_pending(cpu);
-    compiler_fence(SeqCst);
-    me.irqs_off.store(false, Relaxed);
 }
 
-/// Serves all pending interrupts, one after the other, with interrupts off.
-fn serve_pending<T: OnCpu>(cpu: &T) {
-    let me = per_cpu(cpu);
-    loop {
-        let inbox = me.inbox.load(Acquire);
-        if inbox == 0 || cpu.host().aborted() {
-            return;
-        }
-        let bit = inbox.trailing_zeros();
-        me.inbox.fetch_and(!(1 << bit), SeqCst);
+impl<T: OnCpu> Line for Wire<'_, T> {
+    #[inline]
+    fn irqs_off(&self) -> bool {
+        self.me().irqs_off.load(Relaxed)
+    }
+    #[inline]
+    fn set_irqs_off(&self, off: bool) {
+        self.me().irqs_off.store(off, Relaxed);
+    }
+    #[inline]
+    fn in_hardware(&self) -> bool {
+        self.me().in_hardware.load(Relaxed)
+    }
+    #[inline]
+    fn set_in_hardware(&self, inside: bool) {
+        let order = if inside { SeqCst } else { Release };
+        self.me().in_hardware.store(inside, order);
+    }
+    #[inline]
+    fn deferred(&self) -> bool {
+        self.me().deferred.load(Relaxed)
+    }
+    #[inline]
+    fn set_deferred(&self, deferred: bool) {
+        self.me().deferred.store(deferred, Relaxed);
+    }
+    fn posted(&self) -> u32 {
+        self.me().inbox.load(Acquire)
+    }
+    fn take(&self, bit: u32) {
+        self.me().inbox.fetch_and(!(1 << bit), SeqCst);
+    }
+    #[inline]
+    fn fence(&self) {
+        compiler_fence(SeqCst);
+    }
+    fn aborted(&self) -> bool {
+        self.0.host().aborted()
+    }
+    fn serve(&self, bit: u32) {
+        let me = self.me();
         me.in_irq.store(bit as u8 + 1, Relaxed);
         // Unwinding means that the machine is being taken down; it must end here, above the signal frame.
-        let _ = catch_unwind(AssertUnwindSafe(|| cpu.serve(vector(bit))));
+        let _ = catch_unwind(AssertUnwindSafe(|| self.0.serve(vector(bit))));
         me.in_irq.store(0, Relaxed);
         me.ticks.fetch_add(1, Relaxed);
+    }
+}
+
+/// A sender's side of a CPU's line.
+struct Target<'a> {
+    host: &'a Host,
+    cpu: &'a PerCpu,
+}
+
+impl Post for Target<'_> {
+    fn post(&self, bit: u32) -> u32 {
+        self.cpu.inbox.fetch_or(1 << bit, SeqCst)
+    }
+    fn signal(&self) {
+        let thread = self.cpu.pthread.load(SeqCst) as libc::pthread_t;
+        // SAFETY: CPUs' threads are joined only after the last of them has stopped sending.
+        while unsafe { libc::pthread_kill(thread, signal()) } == libc::EAGAIN
+            && !self.host.aborted()
+        {
+            std::thread::yield_now();
+        }
     }
 }
 
@@ -218,75 +267,32 @@ impl Host {
             Vector::FlushTlb(from) => from.index(),
             Vector::PgdFree(mm) => NR_CPUS + mm.index(),
         };
-        let target = &self.cpus[to.index()];
-        // Only the first one signals: others are found when it is served, and signals cannot pile up.
-        if target.inbox.fetch_or(1 << bit, SeqCst) == 0 {
-            let thread = target.pthread.load(SeqCst) as libc::pthread_t;
-            // SAFETY: CPUs' threads are joined only after the last of them has stopped sending.
-            while unsafe { libc::pthread_kill(thread, signal()) } == libc::EAGAIN && !self.aborted()
-            {
-                std::thread::yield_now();
-            }
-        }
+        let cpu = &self.cpus[to.index()];
+        line::raise(&Target { host: self, cpu }, bit as u32);
     }
 }
 
 /// `cli`: whether interrupts were on.
 #[inline]
 pub(super) fn disable<T: OnCpu>(cpu: &T) -> bool {
-    let me = per_cpu(cpu);
-    let on = !me.irqs_off.load(Relaxed);
-    if on {
+    line::disable(&Wire(cpu), || {
         if cpu.host().mode == IrqMode::SignalMask {
             change_mask(libc::SIG_BLOCK);
         }
-        me.irqs_off.store(true, Relaxed);
-        compiler_fence(SeqCst);
-    }
-    on
+    })
 }
 
 /// `sti`: serves what has become pending meanwhile.
 #[inline]
 pub(super) fn enable<T: OnCpu>(cpu: &T) {
-    open(cpu);
+    line::open(&Wire(cpu));
     if cpu.host().mode == IrqMode::SignalMask {
         change_mask(libc::SIG_UNBLOCK);
-    }
-}
-
-/// Clears the soft flag and serves what was deferred while it was set, until there is nothing left.
-#[inline]
-fn open<T: OnCpu>(cpu: &T) {
-    let me = per_cpu(cpu);
-    loop {
-        compiler_fence(SeqCst);
-        me.irqs_off.store(false, Relaxed);
-        compiler_fence(SeqCst);
-        if !me.deferred.load(Relaxed) {
-            return;
-        }
-        me.irqs_off.store(true, Relaxed);
-        compiler_fence(SeqCst);
-        me.deferred.store(false, Relaxed);
-        serve_pending(cpu);
     }
 }
 
 /// Something the hardware does in one go: no interrupt in the middle of it.
 #[inline]
 pub(super) fn uninterrupted<T: OnCpu, R>(cpu: &T, action: impl FnOnce() -> R) -> R {
-    let me = per_cpu(cpu);
-    // Sequentially consistent for a hypercall's sake: it clears a translation and then looks here,
-    // while this CPU announces itself and then looks at the translation; one must see the other.
-    me.in_hardware.store(true, SeqCst);
-    compiler_fence(SeqCst);
-    let result = action();
-    compiler_fence(SeqCst);
-    me.in_hardware.store(false, Release);
-    compiler_fence(SeqCst);
-    if me.deferred.load(Relaxed) && !me.irqs_off.load(Relaxed) {
-        open(cpu);
-    }
-    result
+    line::uninterrupted(&Wire(cpu), action)
 }
