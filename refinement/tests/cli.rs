@@ -6,6 +6,7 @@ use std::process::Output;
 mod cli {
     mod check;
     mod ci;
+    mod diagnose;
     mod expected;
     mod explore;
     mod export;

@@ -206,9 +206,7 @@ pub fn collect(input: impl BufRead) -> Result<Log, Unreadable> {
 /// A line, taken out of the record of a log collector if it is in one.
 fn one(collector: &mut Collector, number: u64, text: &str, ended: Ended) {
     let whole = ended != Ended::AtTheEnd;
-    if text.starts_with("{\"")
-        && let Some(message) = json_message(text)
-    {
+    if let Some(message) = crate::input::record::message(text) {
         for line in message.lines() {
             collector.line(number, line, whole);
         }
@@ -217,17 +215,16 @@ fn one(collector: &mut Collector, number: u64, text: &str, ended: Ended) {
     collector.line(number, text, whole);
 }
 
-/// The message of `journalctl -o json`, or of a log collector.
-fn json_message(text: &str) -> Option<String> {
-    let record: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
-    let message = ["MESSAGE", "message", "msg", "log"]
-        .iter()
-        .find_map(|key| record.get(*key))?;
-    Some(message.as_str()?.to_string())
-}
-
 fn no_text(line: &[u8]) -> Result<(), Unreadable> {
-    const KNOWN: [(&[u8], &str); 5] = [
+    const KNOWN: [(&[u8], &str); 7] = [
+        (
+            b"\xff\xfe",
+            ": this is UTF-16, as PowerShell writes it; `iconv -f UTF-16 -t UTF-8` converts it",
+        ),
+        (
+            b"\xfe\xff",
+            ": this is UTF-16; `iconv -f UTF-16 -t UTF-8` converts it",
+        ),
         (
             b"\x17\x08\x44tracing",
             ": this is trace-cmd's binary file, `trace-cmd report` writes its text",

@@ -1,6 +1,7 @@
 //! Files as people send them: plain, compressed, in a mail. Text comes out line by line, in bounded memory.
 
 pub mod mail;
+pub mod record;
 
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;

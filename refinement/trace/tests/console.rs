@@ -1,5 +1,10 @@
 //! Whole logs, each with the answer that a person who knows comes to.
 
+#[path = "console/loggers.rs"]
+mod loggers;
+#[path = "console/posted.rs"]
+mod posted;
+
 use shootdown_trace::console::conclude::{Because, Verdict};
 use shootdown_trace::console::situation::{Context, Doing, Situation, Who};
 use shootdown_trace::console::{Diagnosis, read, text};

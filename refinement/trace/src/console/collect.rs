@@ -37,6 +37,8 @@ pub(super) struct Stream {
     /// The line of a warning or an oops whose dump is to come.
     pub(super) oops: Option<u64>,
     in_trace: bool,
+    /// The number of a debugger's next frame.
+    pub(super) next_frame: u32,
     /// The last line if it stopped short.
     open: Option<String>,
     strangers: u32,
@@ -65,6 +67,7 @@ impl Stream {
         });
         self.finish(log);
         self.in_trace = false;
+        self.next_frame = 0;
         self.strangers = 0;
         self.expected = None;
         let mut dump = dump;
@@ -205,6 +208,9 @@ fn read(
         log.orphan = Some(number);
     }
     events::read(number, line, stream, log);
+    if log.unread.is_none() && says_a_cpu_hangs(text) && !log.tells_of_a_hang_at(number) {
+        log.unread = Some(number);
+    }
     if stream.dump.is_some() {
         stream.strangers += 1;
         let closed = stream
@@ -216,6 +222,13 @@ fn read(
             stream.finish(log);
         }
     }
+}
+
+/// A lockup's report, behind whatever stands before it.
+fn says_a_cpu_hangs(text: &str) -> bool {
+    ["soft lockup - CPU#", "hard LOCKUP on cpu "]
+        .iter()
+        .any(|words| memchr::memmem::find(text.as_bytes(), words.as_bytes()).is_some())
 }
 
 /// A logger's prefix that is not known, before printk's time.
@@ -235,7 +248,7 @@ fn resync(cleaned: Cleaned<'_>) -> Cleaned<'_> {
     }
 }
 
-/// A line that a mailer or a narrow terminal broke inside a value.
+/// A line that a mailer or a narrow terminal broke inside a value; and s390's words before an address that is no frame.
 fn wraps(text: &str) -> bool {
     text.len() < 200
         && (text.ends_with("EFLAGS:")
@@ -245,5 +258,6 @@ fn wraps(text: &str) -> bool {
             || text.ends_with(" PID:")
             || text.ends_with(" GS:")
             || text.ends_with("CR3:")
-            || text.ends_with("RDI:"))
+            || text.ends_with("RDI:")
+            || text == "Last Breaking-Event-Address:")
 }

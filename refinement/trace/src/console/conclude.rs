@@ -54,6 +54,9 @@ pub enum Verdict {
         cycle: Cycle,
         /// The fact.
         condition: String,
+        /// Other facts, each of which makes a cycle without it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        or: Vec<String>,
     },
     /// Every wait ends, for reasons that are in the log.
     NoCycle {
@@ -104,24 +107,52 @@ pub fn conclude(waits: &Waits<'_>) -> Verdict {
             (Some(missing), _) => Verdict::CycleIf {
                 cycle: cycle.clone(),
                 condition: (*missing).to_string(),
+                or: others(&edges, missing),
             },
             (None, false) => {
                 let condition = apart.unwrap_or_else(|| inferred.join(", and "));
                 Verdict::CycleIf {
                     cycle: cycle.clone(),
                     condition,
+                    or: Vec::new(),
                 }
             }
         };
     }
     if let Some(cycle) = cross_call(waits) {
         let condition = cycle.missing().next().unwrap_or("").to_string();
-        return Verdict::CycleIf { cycle, condition };
+        return Verdict::CycleIf {
+            cycle,
+            condition,
+            or: Vec::new(),
+        };
     }
     if let Some(verdict) = log.splats.iter().find_map(splat) {
         return verdict;
     }
     ends(waits, &edges)
+}
+
+/// How many other conditions are told.
+const OTHERS: usize = 2;
+
+/// What else could be the fact that is missing.
+fn others(edges: &[Edge], condition: &str) -> Vec<String> {
+    let mut rest: Vec<Edge> = edges.to_vec();
+    let mut last = condition.to_string();
+    let mut others = Vec::new();
+    while others.len() < OTHERS {
+        rest.retain(|edge| edge.missing.as_deref() != Some(&*last));
+        let Some(found) = cycle(&rest, 1) else {
+            break;
+        };
+        let Some(missing) = found.missing().next() else {
+            break;
+        };
+        last = missing.to_string();
+        others.push(last.clone());
+    }
+    others
 }
 
 /// Dumps that are too far apart to be one moment.
@@ -235,6 +266,7 @@ fn splat(report: &Report) -> Option<Verdict> {
     Some(Verdict::CycleIf {
         cycle: Cycle { edges },
         condition,
+        or: Vec::new(),
     })
 }
 
@@ -285,6 +317,25 @@ fn ends(waits: &Waits<'_>, edges: &[Edge]) -> Verdict {
     if let Some(line) = log.orphan {
         let words =
             format!("line {line} says where a CPU is, and the line that says which is missing");
+        all = all.and(Outcome::unknown(words, &[get::SYSRQ_L, get::ALL_CPUS]));
+    }
+    let hidden = |cpu: &u32| !log.cpus.contains_key(cpu) && !log.offline.contains_key(cpu);
+    if let Some(last) = log.listed {
+        let words = match (0..last.min(super::log::MOST as u32)).find(hidden) {
+            Some(cpu) => Some(format!("CPU{last} is listed, and CPU{cpu} is not")),
+            None if log.list_ended || log.number_of_cpus.is_some_and(|(n, _)| n == last + 1) => {
+                None
+            }
+            None => Some(format!(
+                "no prompt follows CPU{last}, so the list of CPUs may go on"
+            )),
+        };
+        if let Some(words) = words {
+            all = all.and(Outcome::unknown(words, &[get::WHOLE_LIST]));
+        }
+    }
+    if let Some(line) = log.unread {
+        let words = format!("line {line} says that a CPU hangs, in a shape that is not known");
         all = all.and(Outcome::unknown(words, &[get::SYSRQ_L, get::ALL_CPUS]));
     }
     for wait in log.csd.values() {
@@ -415,9 +466,16 @@ fn nobody_waits(waits: &Waits<'_>) -> Verdict {
         } else {
             "no backtrace here shows what a CPU waits for".to_string()
         };
+        // Of tasks that sleep, backtraces of CPUs say nothing.
+        let sleeping = !log.hung.is_empty() && log.stuck.is_empty();
+        let get = if sleeping {
+            [get::BLOCKED, get::LOCKDEP]
+        } else {
+            [get::SYSRQ_L, get::ALL_CPUS]
+        };
         return Verdict::NotDecidable {
             unknown: vec![unknown],
-            get: vec![get::SYSRQ_L.into(), get::ALL_CPUS.into()],
+            get: get.map(str::to_string).to_vec(),
             looks_like: None,
         };
     }

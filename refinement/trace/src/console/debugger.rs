@@ -6,6 +6,9 @@ use super::frame::{debugger_frame, named};
 use super::header::leading;
 use super::log::{Dump, Item, Kind, Log};
 
+/// What a debugger prints where its answer has ended.
+const PROMPTS: [&str; 3] = ["crash>", "(gdb)", "(qemu)"];
+
 /// A line of a debugger's, taken.
 pub(super) fn read(number: u64, text: &str, stream: &mut Stream, log: &mut Log) -> bool {
     let dump = |kind, cpu| Dump {
@@ -14,21 +17,20 @@ pub(super) fn read(number: u64, text: &str, stream: &mut Stream, log: &mut Log) 
         line: number,
         ..Dump::default()
     };
+    if PROMPTS.iter().any(|prompt| text.starts_with(prompt)) {
+        log.list_ended = log.listed.is_some();
+        return true;
+    }
     match text.as_bytes()[0] {
         b'#' => {
-            let Some((n, frame)) = debugger_frame(text, number) else {
-                return false;
+            let Some(n) = leading(&text[1..]).filter(|_| stream.dump.is_some()) else {
+                return debugger_frame(text, number).is_some();
             };
-            let open = stream.dump.as_ref().is_some_and(|d| {
-                let frames = d
-                    .items
-                    .iter()
-                    .filter(|i| matches!(i, Item::Frame(_)))
-                    .count() as u32;
-                // Frames are numbered: another `#0` is another stack.
-                n > 0 || frames == 0 || d.items.iter().any(|i| matches!(i, Item::Marker(..)))
-            });
-            if open {
+            if n != std::mem::replace(&mut stream.next_frame, n.saturating_add(1)) {
+                // Frames are numbered: lines are missing, and what follows may be another CPU's.
+                stream.finish(log);
+                log.orphan.get_or_insert(number);
+            } else if let Some((_, frame)) = debugger_frame(text, number) {
                 if let Some(dump) = stream.dump.as_mut().filter(|_| n == 0) {
                     dump.numbered = true;
                 }
@@ -44,6 +46,10 @@ pub(super) fn read(number: u64, text: &str, stream: &mut Stream, log: &mut Log) 
                 // A thread of a process, as gdb shows them: no CPU of a kernel.
                 return rest.starts_with(|c: char| c.is_ascii_digit());
             };
+            let threads = leading(rest).unwrap_or(1);
+            log.list(cpu.max(threads.saturating_sub(1)));
+            // gdb counts down, and the first thread is the last.
+            log.list_ended = threads == 1;
             let mut dump = dump(Kind::Cpu, cpu);
             dump.skipped_idle = rest.contains("[halted");
             stream.begin(dump, log);
@@ -65,6 +71,7 @@ pub(super) fn read(number: u64, text: &str, stream: &mut Stream, log: &mut Log) 
             if !behind.is_empty() && !behind.starts_with(':') {
                 return false;
             }
+            log.list(cpu);
             let mut dump = dump(Kind::Registers, cpu);
             dump.skipped_idle = behind.contains("(halted)");
             stream.begin(dump, log);
@@ -82,6 +89,7 @@ pub(super) fn read(number: u64, text: &str, stream: &mut Stream, log: &mut Log) 
             else {
                 return false;
             };
+            log.list(cpu);
             let mut dump = dump(Kind::Cpu, cpu);
             dump.pid = leading(rest);
             let name = rest

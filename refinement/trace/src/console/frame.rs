@@ -95,7 +95,7 @@ pub fn kernel_frame(text: &str, line: u64) -> Option<Frame> {
     let rest = rest.trim_start_matches('?').trim_start();
     // 32-bit Arm: `[<c0>] (f) from [<c0>] (g+0x1/0x2)`.
     if addresses == 1 && rest.starts_with('(') {
-        let name = rest[1..].split([')', '+']).next()?;
+        let name = rest[1..].split([')', '+', ' ']).next()?;
         return named(name, certain, line);
     }
     let (symbol, tail) = rest.split_once([' ', '\t']).unwrap_or((rest, ""));
@@ -111,7 +111,7 @@ pub fn kernel_frame(text: &str, line: u64) -> Option<Frame> {
             addresses > 0 && bare.len() >= 8 && bare.bytes().all(|b| b.is_ascii_hexdigit());
         return unnamed.then(|| Frame {
             function: symbol.to_string(),
-            certain,
+            certain: certain && !tail.contains("(unreliable)"),
             line,
             ..Frame::default()
         });

@@ -88,12 +88,19 @@ impl<'a> Waits<'a> {
     /// Who holds the lock that somebody waits for, as lines say.
     #[must_use]
     pub fn holders(&self, waiter: &Situation, lock: &LockName) -> Vec<(Who, u64, Option<String>)> {
-        let mut holders = Vec::new();
-        if let Some((address, _)) = lock.address {
-            for owner in &self.log.owners {
-                if owner.address == Some(address) {
-                    holders.push((Who::Cpu(owner.cpu), owner.line, None));
+        let mut holders: Vec<(Who, u64, Option<String>)> = Vec::new();
+        for owner in &self.log.owners {
+            let same = match lock.address {
+                Some((address, _)) => owner.address == Some(address),
+                // Where the registers do not show the lock, the report says whose spinning it is about.
+                None => {
+                    owner.spinner.is_some_and(|cpu| waiter.who == Who::Cpu(cpu))
+                        && matches!(waiter.doing, Doing::Spins(_))
                 }
+            };
+            let holder = Who::Cpu(owner.cpu);
+            if same && !holders.iter().any(|(who, ..)| *who == holder) {
+                holders.push((holder, owner.line, None));
             }
         }
         if let Who::Task(pid) = waiter.who
@@ -316,7 +323,9 @@ impl<'a> Waits<'a> {
             };
             // A task that sleeps for a lock holds no spinlock.
             let asleep = matches!(other.doing, Doing::SleepsFor(_)) && !sleeping;
-            if same || asleep {
+            // A stopper thread holds none either, nor does what it preempted.
+            let stopper = matches!(other.doing, Doing::Rendezvous { stoppers: true }) && !sleeping;
+            if same || asleep || stopper {
                 continue;
             }
             let hint = other

@@ -195,6 +195,12 @@ pub struct Log {
     pub version: Option<(u32, u32)>,
     /// A line that says where a CPU is, and no line says which.
     pub orphan: Option<u64>,
+    /// The highest CPU that a debugger listed: those below it are there, too.
+    pub listed: Option<u32>,
+    /// That list is there to its end.
+    pub list_ended: bool,
+    /// A line that says that a CPU hangs, in a shape that is not known.
+    pub unread: Option<u64>,
     /// A line that says that everything stopped: a panic.
     pub panic: Option<u64>,
     /// Tasks that `khungtaskd` reports.
@@ -241,6 +247,18 @@ impl Log {
             list.remove(1);
         }
         list.push(dump);
+    }
+
+    /// A debugger lists this CPU.
+    pub fn list(&mut self, cpu: u32) {
+        self.listed = self.listed.max(Some(cpu));
+        self.list_ended = false;
+    }
+
+    /// This line was read as the report of a lockup.
+    #[must_use]
+    pub fn tells_of_a_hang_at(&self, line: u64) -> bool {
+        self.stuck.values().any(|stuck| stuck.line == line)
     }
 
     /// A new boot: what was before is another machine's life.

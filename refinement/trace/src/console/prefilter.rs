@@ -15,7 +15,13 @@ const WORDS: &[&str] = &[
     "task:",
     "Task dump",
     "Thread ",
+    // Its flags end the head of a task to 5.10.
     " 0x00",
+    " 0x10",
+    " 0x20",
+    " 0x40",
+    " 0x80",
+    " 0xc0",
     // Parts of a dump whose head is missing.
     "Call Trace",
     "Call trace",

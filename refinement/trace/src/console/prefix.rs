@@ -43,6 +43,7 @@ pub fn strip(line: &str) -> Cleaned<'_> {
             Some(b'>' | b'|') => Some(&before[1..]),
             Some(b'0'..=b'9') => iso(before)
                 .or_else(|| kmsg(before, &mut cleaned))
+                .or_else(|| epoch(before))
                 .or_else(|| clock(before)),
             Some(b'A'..=b'Z') => syslog(before).or_else(|| word(before)),
             Some(b'a'..=b'z') => word(before),
@@ -160,6 +161,15 @@ fn clock(text: &str) -> Option<&str> {
     clean.then(|| &text[end..])
 }
 
+/// `1762913647.118004 host kernel: `, of `journalctl -o short-unix`.
+fn epoch(text: &str) -> Option<&str> {
+    let end = text.bytes().position(|b| b.is_ascii_whitespace())?;
+    let (seconds, fraction) = text[..end].split_once('.')?;
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    let fits = (9..=11).contains(&seconds.len()) && digits(seconds) && digits(fraction);
+    fits.then(|| tag(text[end..].trim_start()))?
+}
+
 /// `4,5005,12915307506,-;text` and `4,5005,12915307506,-,caller=T311;text`.
 fn kmsg<'a>(text: &'a str, cleaned: &mut Cleaned<'a>) -> Option<&'a str> {
     let b = text.as_bytes();
@@ -244,9 +254,11 @@ fn word(text: &str) -> Option<&str> {
         ];
         return LEVELS.contains(&level).then_some(rest);
     }
-    // `host kernel: [12.3] ...` without a date; only with the bracket, for a driver may say `foo: kernel: `.
+    // `host kernel: ` without a date, or behind printk's time (`journalctl -o short-monotonic`); a driver may say
+    // `foo: kernel: `, which is no host.
+    let host = text.split(' ').next()?;
     let rest = tag(text)?;
-    rest.trim_start().starts_with('[').then_some(rest)
+    (!host.ends_with(':') || rest.trim_start().starts_with('[')).then_some(rest)
 }
 
 #[cfg(test)]

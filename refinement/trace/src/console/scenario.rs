@@ -1,13 +1,17 @@
 //! The hang as a scenario for the checker: a starting point for the person who knows the code.
 
+mod names;
+mod order;
+
 use super::Diagnosis;
 use super::conclude::Verdict;
-use super::graph::Wait;
+use super::graph::{Cycle, Wait};
 use super::situation::{Context, Doing, Situation, Who};
-use std::collections::BTreeMap;
+use names::{of_task, unique, word};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// A scenario of the cycle, or why none can be written.
+/// A scenario of the cycle, or why none can be written. `shootdown check` of it ends in the deadlock.
 ///
 /// # Errors
 /// If there is no cycle to write a scenario of.
@@ -22,67 +26,34 @@ pub fn scenario(d: &Diagnosis, source: &str) -> Result<String, &'static str> {
         .iter()
         .filter_map(|e| d.situations.iter().find(|s| s.who == e.from))
         .collect();
-    if situations.len() != cycle.edges.len()
-        || situations.iter().any(|s| !matches!(s.who, Who::Cpu(_)))
-    {
-        return of_order(d, source).ok_or("no CPU of this log is in the cycle");
+    // The edges of a report of lockdep's are of classes, not of CPUs.
+    let by_classes = cycle.edges.iter().any(
+        |e| matches!(&e.wait, Wait::Lock(lock) if *lock == super::situation::LockName::default()),
+    ) && !d.orders.is_empty();
+    if by_classes || situations.len() != cycle.edges.len() {
+        return order::of_order(d, source).ok_or("no CPU or task of this log is in the cycle");
     }
     let mut text = head(d, source);
-    let cpus: BTreeMap<Who, usize> = situations
-        .iter()
-        .map(|s| s.who)
-        .collect::<std::collections::BTreeSet<_>>()
-        .into_iter()
-        .enumerate()
-        .map(|(i, w)| (w, i))
-        .collect();
-    let _ = writeln!(
-        text,
-        "cpus {};\nexpect violated no_deadlock;\n",
-        cpus.len().max(1)
-    );
-    // A lock for each edge that is one, named by who waits.
-    let mut locks: BTreeMap<usize, String> = BTreeMap::new();
-    for (i, edge) in cycle.edges.iter().enumerate() {
-        if let Wait::Lock(lock) = &edge.wait {
-            let name = lock
-                .class
-                .as_ref()
-                .map(|(class, _)| word(class))
-                .filter(|w| !w.is_empty());
-            locks.insert(
-                i,
-                unique(&name.unwrap_or_else(|| format!("lock_{i}")), locks.values()),
-            );
-        }
+    if let [edge] = &cycle.edges[..]
+        && edge.wait == Wait::Acks
+    {
+        return Ok(text + &cross_calls(situations[0]));
     }
-    for (i, name) in &locks {
-        if let Wait::Lock(lock) = &cycle.edges[*i].wait {
-            let address = lock
-                .address
-                .map_or(String::new(), |(a, _)| format!("    // {a:#x}"));
-            let _ = writeln!(text, "spinlock_t {name};{address}");
-        }
-    }
-    let acks = cycle.edges.iter().any(|e| e.wait == Wait::Acks);
-    let meets = cycle.edges.iter().any(|e| e.wait == Wait::Rendezvous);
-    if meets {
-        text += "int arrived;\n";
-    }
-    if acks {
-        text += "\nvoid flush(void) { }\n";
-    }
-    if meets {
-        text += "\nvoid rendezvous(void)\n{\n    arrived++;\n    while (arrived < NR_CPUS) cpu_relax();\n}\n";
-    }
-    for (who, cpu) in &cpus {
+    let who: BTreeSet<Who> = situations.iter().map(|s| s.who).collect();
+    let hang = Hang {
+        cycle,
+        locks: locks(cycle),
+        cpus: who.into_iter().enumerate().map(|(i, w)| (w, i)).collect(),
+    };
+    text += &hang.declarations(&situations);
+    for (who, cpu) in &hang.cpus {
         let situation = situations.iter().find(|s| s.who == *who).expect("listed");
-        text += &task(situation, *cpu, cycle, &locks, &cpus);
+        text += &hang.task(situation, *cpu);
     }
     Ok(text)
 }
 
-fn head(d: &Diagnosis, source: &str) -> String {
+pub(super) fn head(d: &Diagnosis, source: &str) -> String {
     let name: String = source
         .rsplit('/')
         .next()
@@ -113,175 +84,173 @@ fn one_line(text: &str) -> String {
         .collect()
 }
 
-fn task(
-    s: &Situation,
-    cpu: usize,
-    cycle: &super::graph::Cycle,
-    locks: &BTreeMap<usize, String>,
-    cpus: &BTreeMap<Who, usize>,
-) -> String {
-    let mut body = String::new();
-    let mut after = String::new();
-    let off = s.irqs.as_ref().is_some_and(|i| !i.on) || s.context != Context::Task;
-    let itself = cycle.edges.iter().any(|e| e.from == s.who && e.to == s.who);
-    let name = s
-        .frames
-        .iter()
-        .rev()
-        .take(6)
-        .map(|f| word(&f.function))
-        .find(|f| !f.is_empty() && !GENERIC.contains(&&**f))
-        .unwrap_or_else(|| "task".into());
-    // What others say that it holds.
-    for (i, edge) in cycle
-        .edges
-        .iter()
-        .enumerate()
-        .filter(|(_, e)| e.to == s.who && !itself)
-    {
-        if let (Some(lock), Wait::Lock(_)) = (locks.get(&i), &edge.wait) {
-            let _ = writeln!(body, "    spin_lock(&{lock});");
-            after.insert_str(0, &format!("    spin_unlock(&{lock});\n"));
+/// A lock for each edge that is one, named by its class, or by the edge.
+fn locks(cycle: &Cycle) -> BTreeMap<usize, String> {
+    let mut locks: BTreeMap<usize, String> = BTreeMap::new();
+    for (i, edge) in cycle.edges.iter().enumerate() {
+        if let Wait::Lock(lock) = &edge.wait {
+            let class = lock.class.as_ref().map(|(class, _)| word(class));
+            let name = class.filter(|name| !name.is_empty());
+            let name = name.unwrap_or_else(|| format!("lock_{i}"));
+            locks.insert(i, unique(&name, locks.values()));
         }
     }
-    if off && !itself {
-        body = format!("    local_irq_disable();\n{body}");
-        after += "    local_irq_enable();\n";
+    locks
+}
+
+/// Two CPUs that make a synchronous call each, from an interrupt.
+fn cross_calls(s: &Situation) -> String {
+    let name = of_task(s);
+    let place = s.place.as_ref();
+    let place = place.map_or(String::new(), |p| format!("    // {}, line {}", p.0, p.1));
+    format!(
+        "cpus 2;
+expect violated no_deadlock;
+
+void flush(void) {{ }}
+
+// With its interrupts on, each would answer the other.
+irq {name}_1 on any times 1 {{{place}
+    smp_call_function_single(1 - smp_processor_id(), flush, 1);
+}}
+
+task interrupted on any {{ }}
+"
+    )
+}
+
+/// A cycle, with what its members are called.
+struct Hang<'a> {
+    cycle: &'a Cycle,
+    /// By edge.
+    locks: BTreeMap<usize, String>,
+    /// CPUs and tasks by their CPU in the scenario.
+    cpus: BTreeMap<Who, usize>,
+}
+
+impl Hang<'_> {
+    fn declarations(&self, situations: &[&Situation]) -> String {
+        let mut text = format!(
+            "cpus {};\nexpect violated no_deadlock;\n\n",
+            self.cpus.len().max(1)
+        );
+        for (i, name) in &self.locks {
+            let edge = &self.cycle.edges[*i];
+            let Wait::Lock(lock) = &edge.wait else {
+                continue;
+            };
+            let address = lock.address;
+            let address = address.map_or(String::new(), |(a, _)| format!("    // {a:#x}"));
+            let kind = if sleeps(situations, edge.from) {
+                "struct mutex"
+            } else {
+                "spinlock_t"
+            };
+            let _ = writeln!(text, "{kind} {name};{address}");
+        }
+        if self.any(&Wait::Rendezvous) {
+            text += "int arrived;\n";
+        }
+        if self.any(&Wait::Acks) {
+            text += "\nvoid flush(void) { }\n";
+        }
+        if self.any(&Wait::Rendezvous) {
+            text += "\nvoid rendezvous(void)\n{\n    arrived++;\n    while (arrived < NR_CPUS) cpu_relax();\n}\n";
+        }
+        text
     }
-    let mut handler = String::new();
-    for (i, edge) in cycle
-        .edges
-        .iter()
-        .enumerate()
-        .filter(|(_, e)| e.from == s.who)
-    {
-        match &edge.wait {
-            Wait::Acks => {
-                let to = cpus.get(&edge.to).copied().unwrap_or(0);
-                let _ = writeln!(body, "    smp_call_function_single({to}, flush, 1);");
+
+    fn any(&self, wait: &Wait) -> bool {
+        self.cycle.edges.iter().any(|e| e.wait == *wait)
+    }
+
+    /// A member of the cycle: what it holds, then what it waits for.
+    fn task(&self, s: &Situation, cpu: usize) -> String {
+        let cycle = self.cycle;
+        let mut body = String::new();
+        let mut after = String::new();
+        let itself = cycle.edges.iter().any(|e| e.from == s.who && e.to == s.who);
+        let awaited = |wait: Wait| cycle.edges.iter().any(|e| e.to == s.who && e.wait == wait);
+        let is_handler = awaited(Wait::Handler);
+        // Whoever keeps others waiting for its acknowledgement has interrupts off, by the log or by the condition.
+        let off = s.irqs.as_ref().is_some_and(|i| !i.on)
+            || s.context != Context::Task
+            || awaited(Wait::Acks);
+        let call = |from: Who, what: &str, lock: &str| {
+            let asleep = cycle.edges.iter().enumerate().any(|(i, e)| {
+                self.locks.get(&i).is_some_and(|l| l == lock)
+                    && matches!(e.from, Who::Task(_))
+                    && e.from == from
+            });
+            let kind = if asleep { "mutex" } else { "spin" };
+            format!("    {kind}_{what}(&{lock});\n")
+        };
+        // What others say that it holds.
+        for (i, edge) in cycle.edges.iter().enumerate() {
+            if edge.to == s.who
+                && !itself
+                && let Some(lock) = self.locks.get(&i)
+            {
+                body += &call(edge.from, "lock", lock);
+                after.insert_str(0, &call(edge.from, "unlock", lock));
             }
-            Wait::Lock(_) => {
-                let lock = &locks[&i];
-                if itself {
-                    let _ = write!(body, "    spin_lock(&{lock});\n    spin_unlock(&{lock});\n");
-                    handler = format!(
-                        "\nirq interrupt on CPU{cpu} times 1 {{\n    spin_lock(&{lock});\n    spin_unlock(&{lock});\n}}\n"
-                    );
-                } else {
-                    let _ = write!(body, "    spin_lock(&{lock});\n    spin_unlock(&{lock});\n");
+        }
+        if off && !itself && !is_handler {
+            body = format!("    local_irq_disable();\n{body}");
+            after += "    local_irq_enable();\n";
+        }
+        let mut handler = String::new();
+        for (i, edge) in cycle.edges.iter().enumerate() {
+            if edge.from != s.who {
+                continue;
+            }
+            match &edge.wait {
+                Wait::Acks => {
+                    let to = self.cpus.get(&edge.to).copied().unwrap_or(0);
+                    let _ = writeln!(body, "    smp_call_function_single({to}, flush, 1);");
+                }
+                Wait::Lock(_) => {
+                    let lock = &self.locks[&i];
+                    let both = call(s.who, "lock", lock) + &call(s.who, "unlock", lock);
+                    if itself {
+                        handler = format!("\nirq interrupt on CPU{cpu} times 1 {{\n{both}}}\n");
+                    }
+                    body += &both;
+                }
+                Wait::Rendezvous => {
+                    body += "    preempt_disable();\n    smp_call_function(rendezvous, 0);\n    local_irq_save(f);\n    arrived++;\n    while (arrived < NR_CPUS) cpu_relax();\n    local_irq_restore(f);\n    preempt_enable();\n"
+                }
+                Wait::Handler => {
+                    let to = self.cpus.get(&edge.to).copied().unwrap_or(0);
+                    let _ = writeln!(body, "    del_timer_sync(&handler_{to});");
                 }
             }
-            Wait::Rendezvous => {
-                body += "    preempt_disable();\n    smp_call_function(rendezvous, 0);\n    local_irq_save(f);\n    arrived++;\n    while (arrived < NR_CPUS) cpu_relax();\n    local_irq_restore(f);\n    preempt_enable();\n"
-            }
-            Wait::Handler => {
-                body += "    // waits here for the end of a handler: name the timer or the irq\n"
-            }
         }
-    }
-    let place = match &s.doing {
-        Doing::AwaitsAcks | Doing::Spins(_) | Doing::Rendezvous { .. } => s
-            .place
-            .as_ref()
-            .map_or(String::new(), |p| format!("    // {}, line {}", p.0, p.1)),
-        _ => String::new(),
-    };
-    format!("\ntask {name}_{cpu} on CPU{cpu} {{{place}\n{body}{after}}}\n{handler}")
-}
-
-/// Functions that say nothing about whose code it is.
-const GENERIC: [&str; 10] = [
-    "kthread",
-    "ret_from_fork",
-    "do_syscall_64",
-    "entry_SYSCALL_64_after_hwframe",
-    "process_one_work",
-    "worker_thread",
-    "asm_exc_page_fault",
-    "exc_page_fault",
-    "system_call_fastpath",
-    "ret_from_fork_asm",
-];
-
-/// The two orders of a report of lockdep's.
-fn of_order(d: &Diagnosis, source: &str) -> Option<String> {
-    let order = d.orders.first().filter(|o| !o.edges.is_empty())?;
-    let mut text = head(d, source);
-    let mut names: Vec<String> = Vec::new();
-    for edge in &order.edges {
-        for class in [&edge.held, &edge.wanted] {
-            let name = word(class);
-            if !name.is_empty() && !names.contains(&name) {
-                names.push(name);
+        let place = match &s.doing {
+            Doing::AwaitsAcks
+            | Doing::Spins(_)
+            | Doing::SleepsFor(_)
+            | Doing::Rendezvous { .. } => {
+                let place = s.place.as_ref();
+                place.map_or(String::new(), |p| format!("    // {}, line {}", p.0, p.1))
             }
-        }
-    }
-    let _ = writeln!(text, "cpus 2;\nexpect violated no_deadlock;\n");
-    for name in &names {
-        let _ = writeln!(text, "spinlock_t {name};");
-    }
-    let first = order.edges.first()?;
-    let interrupt = order.report.irq.is_some();
-    let (held, wanted) = (word(&first.held), word(&first.wanted));
-    let take = |a: &str, b: &str| {
-        format!(
-            "    spin_lock(&{a});\n    spin_lock(&{b});\n    spin_unlock(&{b});\n    spin_unlock(&{a});\n"
-        )
-    };
-    if interrupt {
-        let (outer, inner) = (&held, &wanted);
-        let _ = write!(
-            text,
-            "\ntask holder on CPU0 {{\n    spin_lock(&{inner});\n    spin_unlock(&{inner});\n}}\n\nirq interrupt on CPU0 times 1 {{\n    spin_lock(&{outer});\n    spin_unlock(&{outer});\n}}\n\ntask other on CPU1 {{\n    local_irq_disable();\n{}    local_irq_enable();\n}}\n",
-            take(outer, inner)
-        );
-    } else {
-        for (i, edge) in order.edges.iter().take(4).enumerate() {
-            let _ = write!(
-                text,
-                "\ntask context_{i} on CPU{} {{\n{}}}\n",
-                i % 2,
-                take(&word(&edge.held), &word(&edge.wanted))
+            _ => String::new(),
+        };
+        if is_handler {
+            // A timer stands for any handler that is waited for.
+            return format!(
+                "\ntimer handler_{cpu} on CPU{cpu} times 1 {{{place}\n{body}{after}}}\n\ntask interrupted_{cpu} on CPU{cpu} {{ }}\n"
             );
         }
-    }
-    Some(text)
-}
-
-/// A name in the scenario language: letters, digits and `_`.
-fn word(text: &str) -> String {
-    let last = text
-        .trim_end_matches([')', ' '])
-        .rsplit(['>', '.', ':', '(', '&'])
-        .next()
-        .unwrap_or(text);
-    let clean = |t: &str| {
-        t.chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-            .collect::<String>()
-            .trim_matches('_')
-            .to_string()
-    };
-    // `&(&l->lock)->rlock` is best named by all of it.
-    let name = if last.len() < 6 || last == "rlock" {
-        clean(text)
-    } else {
-        clean(last)
-    };
-    if name.starts_with(|c: char| c.is_ascii_digit()) {
-        format!("_{name}")
-    } else {
-        name
+        format!(
+            "\ntask {}_{cpu} on CPU{cpu} {{{place}\n{body}{after}}}\n{handler}",
+            of_task(s)
+        )
     }
 }
 
-fn unique<'a>(name: &str, taken: impl Iterator<Item = &'a String>) -> String {
-    let n = taken
-        .filter(|t| *t == name || t.starts_with(&format!("{name}_")))
-        .count();
-    if n == 0 {
-        name.to_string()
-    } else {
-        format!("{name}_{n}")
-    }
+/// The lock is one that its waiter sleeps for.
+fn sleeps(situations: &[&Situation], waiter: Who) -> bool {
+    let of = situations.iter().find(|s| s.who == waiter);
+    of.is_some_and(|s| matches!(s.doing, Doing::SleepsFor(_)))
 }

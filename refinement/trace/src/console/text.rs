@@ -84,12 +84,19 @@ fn verdict(verdict: &Verdict, width: usize) -> String {
                 )
             );
         }
-        Verdict::CycleIf { cycle, condition } => {
+        Verdict::CycleIf {
+            cycle,
+            condition,
+            or,
+        } => {
             let _ = writeln!(
                 text,
                 "{}",
                 wrap(&format!("CYCLE IF {condition}."), width, 2)
             );
+            for other in or {
+                let _ = writeln!(text, "{}", wrap(&format!("Or if {other}."), width, 2));
+            }
             let more: Vec<&str> = cycle
                 .inferred()
                 .filter(|i| !condition.contains(i))
@@ -350,7 +357,7 @@ fn lanes(d: &Diagnosis, cycle: &Cycle) -> String {
                 .iter()
                 .rev()
                 .take(5)
-                .map(|f| f.function.chars().take(30).collect::<String>()),
+                .map(|f| f.function.chars().take(38).collect::<String>()),
         );
         if let Some(irqs) = &s.irqs {
             column.push(format!(
@@ -361,10 +368,17 @@ fn lanes(d: &Diagnosis, cycle: &Cycle) -> String {
         for edge in cycle.edges.iter().filter(|e| e.from == *w) {
             column.push(match &edge.wait {
                 Wait::Acks => format!("/* awaits {} */", edge.to),
-                Wait::Lock(lock) => match lock.address {
-                    Some((address, _)) => format!("/* spins for {address:#x} */"),
-                    None => "/* spins for a lock */".into(),
-                },
+                Wait::Lock(lock) => {
+                    let verb = if matches!(s.doing, Doing::SleepsFor(_)) {
+                        "sleeps"
+                    } else {
+                        "spins"
+                    };
+                    match lock.address {
+                        Some((address, _)) => format!("/* {verb} for {address:#x} */"),
+                        None => format!("/* {verb} for a lock */"),
+                    }
+                }
                 Wait::Rendezvous => "/* waits for all */".into(),
                 Wait::Handler => "/* waits for a handler */".into(),
             });
@@ -376,7 +390,7 @@ fn lanes(d: &Diagnosis, cycle: &Cycle) -> String {
     for row in 0..rows {
         let mut line = String::from("  ");
         for column in &columns {
-            let _ = write!(line, "{:<34}", column.get(row).map_or("", String::as_str));
+            let _ = write!(line, "{:<40}", column.get(row).map_or("", String::as_str));
         }
         text += line.trim_end();
         text.push('\n');

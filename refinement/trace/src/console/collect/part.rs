@@ -190,6 +190,20 @@ fn at_place(number: u64, at: Option<Frame>, user: bool, stream: &mut Stream) {
     let Some(dump) = &mut stream.dump else {
         return;
     };
+    // i386 prints the address first, and its name on the next line: `EIP: 0060:[<c105f2b1>]`, `EIP is at f+0x1/0x2`.
+    if let Some(named) = at.as_ref().filter(|f| !f.function.starts_with("0x"))
+        && let Some(Item::At(Some(address), false)) = dump.items.iter_mut().rev().find(|item| {
+            matches!(
+                item,
+                Item::At(..) | Item::Trace | Item::Frame(_) | Item::Marker(..)
+            )
+        })
+        && address.function.starts_with("0x")
+        && address.line + 2 >= number
+    {
+        *address = named.clone();
+        return;
+    }
     let before = dump.items.iter().rev().find_map(|item| match item {
         Item::At(frame, user) => Some((frame.is_some(), *user)),
         Item::Trace | Item::Frame(_) | Item::Marker(..) => Some((false, true)),

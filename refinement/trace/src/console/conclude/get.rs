@@ -13,6 +13,11 @@ pub const FTRACE: &str =
     "ftrace_dump_on_oops on the command line, with lock, irq and csd events on (docs/ftrace.md)";
 /// Who holds which lock.
 pub const LOCKDEP: &str = "CONFIG_PROVE_LOCKING and sysrq-d: the locks that each task holds";
+/// What the tasks that sleep wait for.
+pub const BLOCKED: &str =
+    "echo w > /proc/sysrq-trigger, or Alt-SysRq-w on the console: the tasks that are blocked";
+/// All CPUs in a debugger.
+pub const WHOLE_LIST: &str = "the debugger's answer to its end, with the prompt behind it: crash's `bt -a`, gdb's `thread apply all bt`";
 /// Whether a CPU moves.
 pub const AGAIN: &str = "sysrq-l once more, some seconds later: a CPU whose place changes runs";
 /// Whether the host runs the guest.

@@ -302,26 +302,6 @@ fn acks(waits: &Waits<'_>, of: &Situation, path: &mut Vec<Who>) -> Outcome {
         );
         return Outcome::ends(Because::WaitEnded, words, wait.ended.unwrap_or(0));
     }
-    if !targets.is_empty() {
-        let each: Vec<Outcome> = targets
-            .iter()
-            .map(|t| {
-                let outcome = taken(waits, t.cpu, path);
-                match (&t.how, &outcome) {
-                    // Arithmetic with registers is enough to suspect a CPU, and too little to clear all others.
-                    (How::Inferred(why), Outcome::Ends(_)) => Outcome::unknown(
-                        format!("that {} awaits CPU{} is inferred: {why}", of.who, t.cpu),
-                        &[get::CSD, get::SYSRQ_L, get::ALL_CPUS],
-                    ),
-                    _ => outcome,
-                }
-            })
-            .collect();
-        return each
-            .into_iter()
-            .reduce(Outcome::and)
-            .unwrap_or_else(|| Outcome::Ends(Vec::new()));
-    }
     let others: Vec<u32> = waits
         .of
         .values()
@@ -344,6 +324,37 @@ fn acks(waits: &Waits<'_>, of: &Situation, path: &mut Vec<Who>) -> Outcome {
     let counted = log
         .number_of_cpus
         .is_some_and(|(n, _)| n > 1 && (0..n).all(|c| shown(c) || log.offline.contains_key(&c)));
+    let every = |path: &mut Vec<Who>| {
+        let each: Vec<Outcome> = others.iter().map(|c| taken(waits, *c, path)).collect();
+        each.into_iter().reduce(Outcome::and)
+    };
+    if !targets.is_empty() {
+        let each: Vec<Outcome> = targets
+            .iter()
+            .map(|t| {
+                let outcome = taken(waits, t.cpu, path);
+                match (&t.how, &outcome) {
+                    // Arithmetic with registers is enough to suspect a CPU, and too little to clear all others.
+                    (How::Inferred(why), Outcome::Ends(_)) => {
+                        if let (true, Some(ends @ Outcome::Ends(_))) =
+                            (asked || counted, every(path))
+                        {
+                            return ends;
+                        }
+                        Outcome::unknown(
+                            format!("that {} awaits CPU{} is inferred: {why}", of.who, t.cpu),
+                            &[get::CSD, get::SYSRQ_L, get::ALL_CPUS],
+                        )
+                    }
+                    _ => outcome,
+                }
+            })
+            .collect();
+        return each
+            .into_iter()
+            .reduce(Outcome::and)
+            .unwrap_or_else(|| Outcome::Ends(Vec::new()));
+    }
     let stuck: Vec<u32> = others
         .iter()
         .copied()
