@@ -1,16 +1,16 @@
 //! `trace`: what a real kernel recorded; `validate --ftrace` is its older name.
 
 mod binary;
+pub mod flags;
 
 use super::Format;
-use super::bounds;
-use super::ci::CiArgs;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::input::{Input, Watch};
 use super::output;
 use super::validate::peak_memory;
 use clap::{ValueEnum, ValueHint};
+use flags::{By, Told};
 use serde::Serialize;
 use shootdown_refinement::ci::trace::findings;
 use shootdown_refinement::ci::{self, Case, Outcome};
@@ -45,59 +45,15 @@ pub struct Args {
     /// Traces: ftrace's text or dump, trace-cmd's report or trace.dat, perf's script or perf.data, bpftrace, LTTng; `-` reads stdin
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     files: Vec<PathBuf>,
-    /// The rules that decide the exit code
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "RULE",
-          default_values_t = [Rule::Hang, Rule::Upstream, Rule::Order])]
-    rule: Vec<Rule>,
-    /// Take lost and overwritten events for what they are: they are told, and the exit code is not 3 for them
-    #[arg(long)]
-    accept_gaps: bool,
-    /// Read at most so much text (suffixes KiB, MiB, GiB)
-    #[arg(
-        long,
-        value_name = "SIZE",
-        default_value = "64GiB",
-        allow_negative_numbers = true
-    )]
-    max_input: String,
     #[command(flatten)]
-    ci: CiArgs,
-    /// Text for people or JSON for programs
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    by: By,
+    #[command(flatten)]
+    told: Told,
 }
 
 /// Reads traces and judges them.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
-    args.ci.try_out()?;
-    let most = bounds::size("--max-input", &Some(args.max_input.clone()))?.unwrap_or(u64::MAX);
-    judge(&Judge {
-        command: "trace",
-        files: &args.files,
-        rules: &args.rule,
-        accept_gaps: args.accept_gaps,
-        most,
-        to: &args.ci,
-        format: args.format,
-    })
-}
-
-/// What is asked for, under either name.
-pub struct Judge<'a> {
-    /// The name.
-    pub command: &'static str,
-    /// The files.
-    pub files: &'a [PathBuf],
-    /// What decides.
-    pub rules: &'a [Rule],
-    /// Gaps are no reason to be unsure.
-    pub accept_gaps: bool,
-    /// Bytes of text that are read of each at most.
-    pub most: u64,
-    /// Where machines are told.
-    pub to: &'a CiArgs,
-    /// How people are told.
-    pub format: Format,
+    judge("trace", &args.files, &args.by, &args.told)
 }
 
 /// What decides the exit code; everything is reported.
@@ -142,18 +98,15 @@ struct Trace<'a> {
     report: &'a Report,
 }
 
-/// Reads each file and judges it.
-pub fn judge(asked: &Judge<'_>) -> Result<ExitCode, CliError> {
-    let &Judge {
-        command,
-        files,
-        rules,
-        accept_gaps,
-        most,
-        to,
-        format,
-    } = asked;
-    let mut rules: Vec<Judged> = rules.iter().map(|rule| (*rule).into()).collect();
+/// Reads each file and judges it, under either name of the command.
+pub fn judge(
+    command: &'static str,
+    files: &[PathBuf],
+    by: &By,
+    told: &Told,
+) -> Result<ExitCode, CliError> {
+    let most = told.most()?;
+    let mut rules: Vec<Judged> = by.rule.iter().map(|rule| (*rule).into()).collect();
     rules.sort_unstable();
     rules.dedup();
     let cancel = output::cancel_on_signals()?;
@@ -197,10 +150,10 @@ pub fn judge(asked: &Judge<'_>) -> Result<ExitCode, CliError> {
         {
             report.incomplete.push(why);
         }
-        if accept_gaps {
+        if by.accept_gaps {
             report.accept_gaps();
         }
-        if format == Format::Text {
+        if told.format == Format::Text {
             let gap = if reports.is_empty() { "" } else { "\n" };
             let report = text::report(&report, &rules, output::width());
             output::print(format!("{gap}{name}: {report}"))?;
@@ -208,11 +161,11 @@ pub fn judge(asked: &Judge<'_>) -> Result<ExitCode, CliError> {
         reports.push((name, report));
     }
     let elapsed = started.elapsed();
-    match format {
+    match told.format {
         Format::Json => output::print_json(&json(&reports, &rules, elapsed))?,
         Format::Text => output::print(rate(&reports, elapsed))?,
     }
-    to.write(|| cases(command, &reports, &rules))?;
+    told.ci.write(|| cases(command, &reports, &rules))?;
     let verdicts: Vec<Verdict> = reports
         .iter()
         .map(|(_, report)| report.verdict(&rules))

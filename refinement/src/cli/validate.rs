@@ -3,13 +3,12 @@
 mod cases;
 
 use super::Format;
-use super::bounds;
-use super::ci::CiArgs;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::input::{Input, Watch};
 use super::output;
 use super::trace;
+use super::trace::flags::{By, Told as ToWhom};
 use clap::ValueHint;
 use serde::Serialize;
 use shootdown_refinement::validate::order::{Predicted, Told, What};
@@ -38,7 +37,11 @@ docs/validate.md has what acceptance establishes and what not, docs/ftrace.md ho
 
 /// Arguments of `validate`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(
+    after_help = EXIT_CODES,
+    mut_arg("rule", |arg| arg.requires("ftrace").help("With --ftrace: the rules that decide the exit code")),
+    mut_arg("accept_gaps", |arg| arg.requires("ftrace").help("With --ftrace: lost and overwritten events are told, and the exit code is not 3 for them")),
+)]
 pub struct Args {
     /// A trace of `stress --record`; `-` reads stdin
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "ftrace")]
@@ -47,13 +50,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath,
           conflicts_with_all = ["file", "order", "read_ahead", "candidates"])]
     ftrace: Vec<PathBuf>,
-    /// With --ftrace: the rules that decide the exit code
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "RULE", requires = "ftrace",
-          default_values_t = [trace::Rule::Hang, trace::Rule::Upstream, trace::Rule::Order])]
-    rule: Vec<trace::Rule>,
-    /// With --ftrace: lost and overwritten events are told, and the exit code is not 3 for them
-    #[arg(long, requires = "ftrace")]
-    accept_gaps: bool,
+    #[command(flatten)]
+    by: By,
     /// Predict the deadlock that the run did not have, from the order of what it waited for
     #[arg(long)]
     order: bool,
@@ -63,36 +61,16 @@ pub struct Args {
     /// Keep at most so many candidates
     #[arg(long, value_name = "N", default_value_t = Options::default().candidates)]
     candidates: usize,
-    /// Read at most so much text (suffixes KiB, MiB, GiB)
-    #[arg(
-        long,
-        value_name = "SIZE",
-        default_value = "64GiB",
-        allow_negative_numbers = true
-    )]
-    max_input: String,
     #[command(flatten)]
-    ci: CiArgs,
-    /// Text for people or JSON for programs
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    told: ToWhom,
 }
 
 /// Validates.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
-    args.ci.try_out()?;
-    let most = bounds::size("--max-input", &Some(args.max_input.clone()))?.unwrap_or(u64::MAX);
     let Some(file) = &args.file else {
-        return trace::judge(&trace::Judge {
-            command: "validate --ftrace",
-            files: &args.ftrace,
-            rules: &args.rule,
-            accept_gaps: args.accept_gaps,
-            most,
-            to: &args.ci,
-            format: args.format,
-        });
+        return trace::judge("validate --ftrace", &args.ftrace, &args.by, &args.told);
     };
+    let most = args.told.most()?;
     let options = Options {
         read_ahead: args.read_ahead.max(1),
         candidates: args.candidates.max(1),
@@ -124,11 +102,13 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         report.incomplete = Some(why);
     }
     let elapsed = started.elapsed();
-    match args.format {
+    match args.told.format {
         Format::Json => output::print_json(&Json::new(&report, elapsed))?,
         Format::Text => output::print(text(&name, &report, elapsed))?,
     }
-    args.ci.write(|| cases::report(&name, &report, elapsed))?;
+    args.told
+        .ci
+        .write(|| cases::report(&name, &report, elapsed))?;
     let cyclic = report
         .predicted
         .as_ref()

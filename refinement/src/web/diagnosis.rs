@@ -67,8 +67,13 @@ fn verdict(verdict: &Verdict) -> (Option<&Cycle>, Vec<FactView>, Vec<String>) {
     };
     match verdict {
         Verdict::Cycle { cycle } => (Some(cycle), edges(cycle), Vec::new()),
-        Verdict::CycleIf { cycle, condition } => {
+        Verdict::CycleIf {
+            cycle,
+            condition,
+            or,
+        } => {
             let mut all = vec![fact(format!("A cycle if {condition}"), 0)];
+            all.extend(or.iter().map(|other| fact(format!("Or if {other}"), 0)));
             all.extend(edges(cycle));
             (Some(cycle), all, Vec::new())
         }

@@ -361,7 +361,14 @@ impl<'a> Waits<'a> {
             }
             // A stopper needs its CPU to schedule, which nobody does who spins; an IPI needs interrupts on.
             let blocked = if stoppers {
-                Some((None, Vec::new()))
+                // A place alone may be another CPU's: below it is the thread that it runs in.
+                let below = of.frames.iter().skip(1);
+                let thread = below.map(|f| &*f.function).any(|f| f.contains("stop"));
+                let why = format!(
+                    "{} is in a stopper thread, of which no frame is here",
+                    of.who
+                );
+                Some((None, if thread { Vec::new() } else { vec![why] }))
             } else {
                 self.blocked(other.who)
             };

@@ -87,8 +87,9 @@ fn placed(dump: &Dump) -> bool {
         return dump.kind == Kind::Registers;
     };
     match &dump.items[first] {
-        // Of a system call, below the kernel's frames: those are missing.
-        Item::At(_, true) => !dump.items.iter().any(|item| {
+        // Of a system call or a fault, below the kernel's frames: those are missing. Nor is it the first place if
+        // registers stand before it: those are the kernel's.
+        Item::At(_, true) => first == 0 && !dump.items.iter().any(|item| {
             matches!(item, Item::Registers(r) if r.get("ORIG_RAX").is_some_and(|call| call < 0x1000))
         }),
         // Registers of an interrupted context have no words behind them.
