@@ -446,6 +446,14 @@ fn nobody_waits(waits: &Waits<'_>) -> Verdict {
         .asked
         .difference(&log.askers)
         .all(|cpu| waits.of.get(&Who::Cpu(*cpu)).is_some_and(quiet_and_shown));
+    // Who was asked is all there is, or the CPUs up to the last one that is shown.
+    let last = cpus.iter().filter_map(|s| match s.who {
+        Who::Cpu(cpu) => Some(cpu),
+        Who::Task(_) => None,
+    });
+    let last = last.max().unwrap_or(0).min(super::log::MOST as u32);
+    let there = |cpu: u32| waits.of.contains_key(&Who::Cpu(cpu)) || log.offline.contains_key(&cpu);
+    let whole = !log.asked.is_empty() || (last > 0 && (0..=last).all(there));
     let hangs = !log.stuck.is_empty()
         || !log.silent.is_empty()
         || !log.hung.is_empty()
@@ -454,6 +462,7 @@ fn nobody_waits(waits: &Waits<'_>) -> Verdict {
     if shown == 0
         || printing_only
         || !all_shown
+        || !whole
         || hangs
         || !cpus.iter().all(|s| {
             quiet(s) && (s.placed || !matches!(s.doing, Doing::Idle | Doing::User | Doing::Runs(_)))
@@ -463,6 +472,8 @@ fn nobody_waits(waits: &Waits<'_>) -> Verdict {
             "the log says that something hangs, and no backtrace here shows what waits".to_string()
         } else if log.dumps == 0 {
             "there is no backtrace of a CPU in this log".to_string()
+        } else if !whole {
+            "not every CPU is in this log, and the others may wait".to_string()
         } else {
             "no backtrace here shows what a CPU waits for".to_string()
         };

@@ -40,6 +40,10 @@ pub fn of_dump(who: Who, dump: &Dump, log: &Log) -> Situation {
         .get(1)
         .map(|s| s.doubtful.clone())
         .unwrap_or_default();
+    // Only the idle task idles, but for threads that inject idle time.
+    let doing_idle = doing == Doing::Idle && !dump.skipped_idle;
+    let another = dump.pid.is_some_and(|pid| pid != 0)
+        && !dump.comm.as_ref().is_some_and(|comm| comm.contains("idle"));
     let mut holds = Vec::new();
     held_by_lockdep(dump, &doing, log, &mut holds);
     // Whoever spins may spin for the very lock that the function takes.
@@ -66,7 +70,7 @@ pub fn of_dump(who: Who, dump: &Dump, log: &Log) -> Situation {
         samples: 1,
         moved: false,
         stays: true,
-        placed: placed(dump),
+        placed: placed(dump) && !(doing_idle && another),
         whole: dump.ended,
         registers: first.registers.clone(),
     }
@@ -92,6 +96,8 @@ fn placed(dump: &Dump) -> bool {
         Item::At(_, true) => first == 0 && !dump.items.iter().any(|item| {
             matches!(item, Item::Registers(r) if r.get("ORIG_RAX").is_some_and(|call| call < 0x1000))
         }),
+        // A place that is cut.
+        Item::At(None, false) => false,
         // Registers of an interrupted context have no words behind them.
         Item::At(..) => {
             let behind = dump.items[first + 1..].iter().find(|item| {
