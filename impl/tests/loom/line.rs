@@ -16,6 +16,18 @@ use shootdown_impl::host::line::{Line, Post, disable, on_signal, open, raise, un
 struct Shared {
     inbox: AtomicU32,
     signalled: AtomicBool,
+    /// What a sender wants looked at.
+    wish: AtomicU32,
+}
+
+impl Shared {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            inbox: AtomicU32::new(0),
+            signalled: AtomicBool::new(false),
+            wish: AtomicU32::new(0),
+        })
+    }
 }
 
 impl Post for Shared {
@@ -40,6 +52,8 @@ struct Cpu {
     /// It is where no interrupt may come.
     critical: Cell<bool>,
     served: Cell<u32>,
+    /// The last wish that a handler saw, where that is asked for.
+    saw: Cell<Option<u32>>,
 }
 
 impl Cpu {
@@ -52,6 +66,7 @@ impl Cpu {
             handling: Cell::new(false),
             critical: Cell::new(false),
             served: Cell::new(0),
+            saw: Cell::new(None),
         }
     }
 
@@ -104,6 +119,10 @@ impl Line for Cpu {
     }
     fn serve(&self, bit: u32) {
         assert!(!self.critical.get(), "an interrupt where none may come");
+        assert!(self.irqs_off.get(), "a handler runs with interrupts off");
+        if self.saw.get().is_some() {
+            self.saw.set(Some(self.shared.wish.load(SeqCst)));
+        }
         self.served.set(self.served.get() | 1 << bit);
     }
 }
@@ -115,10 +134,7 @@ fn nothing_is_lost(work: fn(&Cpu)) {
 
 fn nothing_is_lost_of(senders: u32, work: fn(&Cpu)) {
     loom::model(move || {
-        let shared = Arc::new(Shared {
-            inbox: AtomicU32::new(0),
-            signalled: AtomicBool::new(false),
-        });
+        let shared = Shared::new();
         let threads: Vec<_> = (0..senders)
             .map(|bit| {
                 let shared = shared.clone();
@@ -163,9 +179,34 @@ fn what_the_hardware_does_in_one_go_is_not_split_and_loses_none() {
 fn hardware_inside_a_section_without_interrupts_leaves_them_off() {
     nothing_is_lost_of(1, |cpu| {
         assert!(disable(cpu, || ()));
-        uninterrupted(cpu, || critically(cpu));
-        critically(cpu);
+        cpu.critical.set(true);
+        uninterrupted(cpu, || cpu.point());
+        cpu.point();
+        cpu.critical.set(false);
         open(cpu);
+    });
+}
+
+/// The same interrupt once more while it is served: it is served again, or sees the second wish the first time.
+#[test]
+fn an_interrupt_that_comes_again_while_it_is_served_is_not_lost() {
+    loom::model(|| {
+        let shared = Shared::new();
+        let sender = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                for wish in 1..=2 {
+                    shared.wish.store(wish, SeqCst);
+                    raise(&*shared, 0);
+                }
+            })
+        };
+        let cpu = Cpu::new(shared);
+        cpu.saw.set(Some(0));
+        with_irqs_off(&cpu, open);
+        sender.join().unwrap();
+        cpu.point();
+        assert_eq!(cpu.saw.get(), Some(2), "an interrupt was lost");
     });
 }
 
