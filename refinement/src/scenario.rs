@@ -13,7 +13,6 @@ pub mod load;
 pub mod order;
 pub mod page;
 pub mod strict_c;
-pub mod template;
 pub mod text;
 
 pub use check::{Checked, Limits, Verdict, check};

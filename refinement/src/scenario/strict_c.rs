@@ -68,6 +68,12 @@ pub fn strict_c(text: &str, file: &str) -> String {
                 continue;
             }
             "percpu" => body.push_str("PERCPU"),
+            // It starts with a number, which no structure of C does.
+            "struct" if next.is_some_and(|n| tokens[n] == "semaphore") => {
+                body.push_str("struct_semaphore");
+                i = next.map_or(i, |n| n) + 1;
+                continue;
+            }
             "void" if starts_item => {
                 if let Some(name) = next {
                     functions.insert(tokens[name]);
@@ -133,7 +139,7 @@ fn header(
     sources: &BTreeSet<&str>,
     own_variables: &BTreeSet<&str>,
 ) -> String {
-    let macros = ["for_each_cpu", "per_cpu", "if", "while", "assert", "return"];
+    let macros = ["for_each_cpu", "per_cpu", "if", "while", "return"];
     let unknown: Vec<String> = called
         .iter()
         .filter(|c| !functions.contains(*c) && !macros.contains(c) && !c.starts_with("for_each"))
@@ -151,9 +157,9 @@ fn header(
         .collect();
     format!(
         "/* A scenario of shootdown as C, for editors and cscope: gcc -std=gnu89 -fsyntax-only accepts it. */\n\
-         typedef int bool, cpumask_t, atomic_t, spinlock_t, raw_spinlock_t, rwlock_t, seqcount_t, seqlock_t;\n\
+         typedef int bool, cpumask_t, atomic_t, spinlock_t, raw_spinlock_t, rwlock_t, seqcount_t, seqlock_t, struct_semaphore;\n\
          typedef int call_single_data_t, wait_queue_head_t, u8, u16, u32, u64, pid_t, refcount_t, atomic64_t;\n\
-         struct mutex {{ int x; }}; struct rw_semaphore {{ int x; }}; struct semaphore {{ int x; }}; struct completion {{ int x; }}; struct srcu_struct {{ int x; }}; struct rcu_head {{ int x; }};\n\
+         struct mutex {{ int x; }}; struct rw_semaphore {{ int x; }}; struct completion {{ int x; }}; struct srcu_struct {{ int x; }}; struct rcu_head {{ int x; }};\n\
          enum {{ false, true, NR_CPUS = {cpus} }}; extern int this_cpu, EITHER; static void *NULL_;\n\
          #define NULL NULL_\n\
          #define PERCPU\n\

@@ -151,7 +151,7 @@ pub fn checked(of: &Text, beside: &Beside) -> Result<CheckedView, String> {
 pub fn compared(before: &Text, after: &Text, beside: &Beside) -> Result<BesideView, String> {
     let (old, new) = (before.read(), after.read());
     let mut view = BesideView {
-        schema: "shootdown/scenario-compare/1",
+        schema: "shootdown/scenario-beside/1",
         before: text_view(&old),
         after: text_view(&new),
         comparison: None,

@@ -324,7 +324,7 @@ fn explain_knows_codes_and_properties_and_the_nearest_of_others() {
 }
 
 #[test]
-fn every_file_of_the_corpus_is_c_to_a_compiler() {
+fn every_file_of_the_corpus_and_of_the_classes_is_c_to_a_compiler() {
     let there = Command::new("gcc")
         .arg("--version")
         .stdout(Stdio::null())
@@ -336,7 +336,11 @@ fn every_file_of_the_corpus_is_c_to_a_compiler() {
     let f = Folder::new();
     let mut gcc = Command::new("gcc");
     gcc.args(["-std=gnu89", "-fsyntax-only", "-w"]);
-    for path in corpus() {
+    gcc.arg("-Werror=implicit-function-declaration");
+    let classes = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec/lang/tests/classes");
+    let classes = std::fs::read_dir(classes).expect("a folder");
+    let classes = classes.map(|entry| entry.expect("an entry").path());
+    for path in corpus().into_iter().chain(classes.filter(|p| p.extension().is_some_and(|e| e == "sd"))) {
         let name = path.file_stem().expect("a name").to_string_lossy();
         let c = f.path(&format!("{name}.c"));
         run_with(&["export", "c", &path.display().to_string(), "-o", &c]).exits(0);

@@ -3,7 +3,7 @@
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output;
-use shootdown_refinement::scenario::{load, template};
+use shootdown_refinement::scenario::load;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         .create_new(true)
         .open(&path)
         .map_err(failed)?;
-    file.write_all(template::template(&name).as_bytes())
+    file.write_all(shootdown_lang::new_template(&name).as_bytes())
         .map_err(failed)?;
     output::print(format!(
         "written: {0}\n  shootdown check {0}\n",

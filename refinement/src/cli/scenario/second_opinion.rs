@@ -13,7 +13,6 @@ use shootdown_ir::explore::Bounds;
 use shootdown_ir::export::{Exported, ends, promela, tla};
 use shootdown_refinement::scenario::Scenario;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -131,45 +130,49 @@ pub fn run(
         return faults::run(files, asked, &cancel);
     }
     let mut code = ExitCode::AsPromised;
-    let mut text = String::new();
+    // A line for each file as soon as it is known: what fails later loses none.
     for file in files {
-        if cancel.load(Ordering::Relaxed) {
-            let _ = writeln!(text, "{}: INCOMPLETE: not compared", file.display());
-            code = code.max(ExitCode::Incomplete);
-            continue;
-        }
-        let scenario = Scenario::read(file)?;
-        let machine = scenario.machine();
-        let exported = exported(&scenario, &machine)?;
-        let Some(ours) = ours(&scenario, &exported, most, &cancel) else {
-            let _ = writeln!(text, "{}: INCOMPLETE: nothing is compared", scenario.file);
-            code = code.max(ExitCode::Incomplete);
-            continue;
+        let (line, came) = match cancel.load(Ordering::Relaxed) {
+            true => (NOT_COMPARED.to_string(), ExitCode::Incomplete),
+            false => opinion(file, asked, most, &cancel)?,
         };
-        let promised = exported.promised();
-        let theirs = match asked.of(asked.model(&exported), &promised, ours.0, &cancel) {
-            Ok(theirs) => theirs,
-            Err(_) if cancel.load(Ordering::Relaxed) => {
-                let _ = writeln!(text, "{}: INCOMPLETE: not compared", scenario.file);
-                code = code.max(ExitCode::Incomplete);
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        let _ = match ours == theirs {
-            true => writeln!(text, "{}: same: {}", scenario.file, told(&ours)),
-            false => {
-                code = code.max(ExitCode::NotAsExpected);
-                writeln!(
-                    text,
-                    "{}: DIFFERENT: {}; the other: {}",
-                    scenario.file,
-                    told(&ours),
-                    told(&theirs)
-                )
-            }
-        };
+        output::print(format!("{}: {line}\n", file.display()))?;
+        code = code.max(came);
     }
-    output::print(text)?;
     Ok(code)
+}
+
+const NOT_COMPARED: &str = "INCOMPLETE: not compared";
+
+/// The line on one file, and what it adds to the exit code.
+fn opinion(
+    file: &Path,
+    asked: &Asked,
+    most: Option<u64>,
+    cancel: &AtomicBool,
+) -> Result<(String, ExitCode), CliError> {
+    let scenario = Scenario::read(file)?;
+    let machine = scenario.machine();
+    let exported = exported(&scenario, &machine)?;
+    let Some(ours) = ours(&scenario, &exported, most, cancel) else {
+        return Ok((
+            "INCOMPLETE: nothing is compared".to_string(),
+            ExitCode::Incomplete,
+        ));
+    };
+    let promised = exported.promised();
+    let theirs = match asked.of(asked.model(&exported), &promised, ours.0, cancel) {
+        Ok(theirs) => theirs,
+        Err(_) if cancel.load(Ordering::Relaxed) => {
+            return Ok((NOT_COMPARED.to_string(), ExitCode::Incomplete));
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(match ours == theirs {
+        true => (format!("same: {}", told(&ours)), ExitCode::AsPromised),
+        false => (
+            format!("DIFFERENT: {}; the other: {}", told(&ours), told(&theirs)),
+            ExitCode::NotAsExpected,
+        ),
+    })
 }

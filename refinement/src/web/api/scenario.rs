@@ -12,7 +12,6 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use shootdown_lang::{LARGEST, calls, keywords};
-use shootdown_refinement::scenario::template::template;
 use std::sync::Arc;
 
 /// Longest body: two texts as JSON, in which a character may take two.
@@ -74,7 +73,7 @@ pub async fn editor(State(server): State<Arc<Server>>) -> Result<Json<EditorView
                     group,
                 })
                 .collect(),
-            template: template("my lock"),
+            template: shootdown_lang::new_template("my lock"),
             largest: LARGEST,
             corpus: corpus::all(),
         }))

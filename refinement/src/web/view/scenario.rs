@@ -309,7 +309,7 @@ pub struct WrongView {
 /// Two scenarios side by side.
 #[derive(Debug, Serialize)]
 pub struct BesideView {
-    /// `shootdown/scenario-compare/1`.
+    /// `shootdown/scenario-beside/1`.
     pub schema: &'static str,
     /// What the texts show.
     pub before: TextView,
