@@ -10,6 +10,7 @@ use super::output::{self, ProgressLine};
 use super::scenario;
 use super::subject::Subject;
 use clap::ValueHint;
+use shootdown_ir::Memory;
 use shootdown_refinement::ci::Report;
 use shootdown_spec::check::{CheckResult, check};
 use shootdown_spec::config::Config;
@@ -32,6 +33,9 @@ pub struct Args {
     /// Two scenario files beside each other: what changed, in the text, in the verdicts and in the run
     #[arg(long, requires = "files")]
     pub(in crate::cli) compare: bool,
+    /// Scenario files: memory as on x86 (a store buffer on each CPU), or sequentially consistent, whatever the file says
+    #[arg(long, value_name = "MODEL")]
+    pub(in crate::cli) memory: Option<MemoryModel>,
     #[command(flatten)]
     subject: Subject,
     #[command(flatten)]
@@ -52,10 +56,31 @@ pub struct Args {
     pub(in crate::cli) format: Format,
 }
 
+/// When a CPU's stores reach the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum MemoryModel {
+    /// At once
+    Sc,
+    /// Through a store buffer, as on x86
+    Tso,
+}
+
+impl From<MemoryModel> for Memory {
+    fn from(model: MemoryModel) -> Memory {
+        match model {
+            MemoryModel::Sc => Memory::Sc,
+            MemoryModel::Tso => Memory::Tso,
+        }
+    }
+}
+
 /// Checks the configuration; violated is exit code 1, cut off 3.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     if !args.files.is_empty() {
         return scenario::check::run(args);
+    }
+    if args.memory == Some(MemoryModel::Tso) {
+        return Err(CliError::Designs);
     }
     known(args.property.as_deref())?;
     let config = args.subject.config("tracked", "everything")?;

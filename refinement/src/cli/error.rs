@@ -189,6 +189,12 @@ pub enum CliError {
     /// `--compare` with more or fewer files than two.
     #[error("--compare takes two files, before and after; here are {0}")]
     Compare(usize),
+    /// Store buffers for a design.
+    #[error(
+        "designs are checked on sequentially consistent memory; --memory tso is for scenario files, \
+         which spec/corpus/protocol-2011.*.sd are of the designs"
+    )]
+    Designs,
     /// A scenario without a run.
     #[error(
         "{0}: a scenario; replay what of it? `shootdown replay 'STRING' {0}`, as `shootdown check` prints it"

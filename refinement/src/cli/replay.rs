@@ -4,6 +4,7 @@ mod code;
 
 use super::Format;
 use super::bounds::Bounds;
+use super::check::MemoryModel;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output;
@@ -32,15 +33,18 @@ pub struct Args {
     /// Replay on another design, up to the first step it does not allow
     #[command(flatten)]
     design: DesignArgs,
+    /// A scenario: memory as on x86, or sequentially consistent, whatever the file says
+    #[arg(long, value_name = "MODEL", requires = "file")]
+    pub(in crate::cli) memory: Option<MemoryModel>,
     /// For a scenario, whose whole space says what is stuck
     #[command(flatten)]
-    bounds: Bounds,
+    pub(in crate::cli) bounds: Bounds,
     /// Show only the steps that matter
     #[arg(long)]
-    brief: bool,
+    pub(in crate::cli) brief: bool,
     /// Text for people or JSON for programs
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    pub(in crate::cli) format: Format,
 }
 
 #[derive(Debug, Serialize)]
@@ -84,7 +88,7 @@ impl Args {
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     if let Some((file, string)) = scenario::replay::arguments(&args.schedule, args.file.as_deref())
     {
-        return scenario::replay::run(file, string, args.brief, args.format, &args.bounds);
+        return scenario::replay::run(file, string, args);
     }
     if args.bounds.is_given() {
         return Err(CliError::NothingToBound);

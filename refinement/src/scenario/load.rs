@@ -3,7 +3,7 @@
 use shootdown_ir::compile::{CompileError, compile};
 use shootdown_ir::machine::Machine;
 use shootdown_ir::system::System;
-use shootdown_ir::{Kind, Protocol};
+use shootdown_ir::{Kind, Memory, Protocol};
 use shootdown_lang::{Diagnostics, LARGEST};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -69,6 +69,14 @@ impl Scenario {
     /// # Errors
     /// If it cannot be read, or is no scenario.
     pub fn read(path: &Path) -> Result<Scenario, LoadError> {
+        Scenario::read_with(path, None)
+    }
+
+    /// As [`read`](Self::read), with this memory, whatever the file says.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_with(path: &Path, memory: Option<Memory>) -> Result<Scenario, LoadError> {
         let failed = |error| LoadError::Read {
             path: path.to_path_buf(),
             error,
@@ -90,7 +98,7 @@ impl Scenario {
             file.take(most).read_to_end(&mut bytes).map_err(failed)?;
             path.display().to_string()
         };
-        Scenario::of_bytes(&bytes, &name)
+        Scenario::of_bytes_with(&bytes, &name, memory)
     }
 
     /// A scenario from bytes that need not be text; `name` is what messages call it.
@@ -98,7 +106,16 @@ impl Scenario {
     /// # Errors
     /// If it is no scenario.
     pub fn of_bytes(bytes: &[u8], name: &str) -> Result<Scenario, LoadError> {
-        let checked = shootdown_lang::parse_bytes(bytes, name).map_err(LoadError::Text)?;
+        Scenario::of_bytes_with(bytes, name, None)
+    }
+
+    fn of_bytes_with(
+        bytes: &[u8],
+        name: &str,
+        memory: Option<Memory>,
+    ) -> Result<Scenario, LoadError> {
+        let checked =
+            shootdown_lang::parse_bytes_with(bytes, name, memory).map_err(LoadError::Text)?;
         let system = compile(&checked.protocol).map_err(|error| LoadError::Compile {
             file: name.to_string(),
             error,
@@ -129,6 +146,10 @@ impl Scenario {
         kinds.sort();
         kinds.dedup();
         for kind in kinds {
+            if kind == Kind::StoreBuffer {
+                parts.push("store buffers".to_string());
+                continue;
+            }
             let n = self.protocol.sources.iter().filter(|s| s.kind == kind);
             parts.push(count(n.count(), &kind.to_string()));
         }

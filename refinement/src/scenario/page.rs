@@ -4,9 +4,10 @@ use super::check::{Checked, Verdict};
 use super::text;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use shootdown_ir::check::Verdict as Word;
+use shootdown_ir::compile::STORE_BUFFER_ENTRIES;
 use shootdown_ir::order::Order;
 use shootdown_ir::report::{TextOptions, promise};
-use shootdown_ir::{Expect, Preempt};
+use shootdown_ir::{Expect, Memory, Preempt};
 
 /// Columns of a counterexample: what fits on a printed page.
 const WIDTH: usize = 108;
@@ -174,7 +175,14 @@ fn assumptions(checked: &Checked<'_>) -> Vec<String> {
             "{} and what the text says, nothing else: what it leaves out was not checked.",
             text::plural(p.cpus, "CPU")
         ),
-        "Each statement is one step; memory is sequentially consistent.".to_string(),
+        match p.memory {
+            Memory::Sc => {
+                "Each statement is one step; memory is sequentially consistent.".to_string()
+            }
+            Memory::Tso => format!(
+                "Each statement is one step; each CPU has a store buffer of {STORE_BUFFER_ENTRIES} entries, as on x86."
+            ),
+        },
         "An IPI or interrupt is taken at some moment at which interrupts are on; it is never lost."
             .to_string(),
         match p.preempt {

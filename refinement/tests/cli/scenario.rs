@@ -340,7 +340,10 @@ fn every_file_of_the_corpus_and_of_the_classes_is_c_to_a_compiler() {
     let classes = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec/lang/tests/classes");
     let classes = std::fs::read_dir(classes).expect("a folder");
     let classes = classes.map(|entry| entry.expect("an entry").path());
-    for path in corpus().into_iter().chain(classes.filter(|p| p.extension().is_some_and(|e| e == "sd"))) {
+    for path in corpus()
+        .into_iter()
+        .chain(classes.filter(|p| p.extension().is_some_and(|e| e == "sd")))
+    {
         let name = path.file_stem().expect("a name").to_string_lossy();
         let c = f.path(&format!("{name}.c"));
         run_with(&["export", "c", &path.display().to_string(), "-o", &c]).exits(0);

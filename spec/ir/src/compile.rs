@@ -33,6 +33,7 @@ use crate::system::{
 };
 use std::collections::HashMap;
 
+mod buffers;
 mod calls;
 mod cells;
 mod contexts;
@@ -40,6 +41,8 @@ mod expressions;
 mod grace;
 mod locks;
 mod ops;
+
+pub use buffers::ENTRIES as STORE_BUFFER_ENTRIES;
 
 /// The most CPUs a protocol may have: sets of CPUs are kept in a cell.
 pub const MAX_CPUS: usize = 16;
@@ -77,6 +80,7 @@ pub fn compile(protocol: &Protocol) -> Result<System, CompileError> {
     compiler.spinning_threads();
     compiler.scheduling();
     compiler.invariants()?;
+    compiler.store_buffers();
     Ok(compiler.system)
 }
 
@@ -94,6 +98,10 @@ struct Compiler<'a> {
     raised: Vec<bool>,
     /// By context and line: its first place.
     first_place: Vec<HashMap<Pc, u32>>,
+    /// Unlocks that are plain stores.
+    releases: Vec<buffers::Release>,
+    /// By step of a trylock: is the lock taken?
+    taken_if: HashMap<u32, X>,
 }
 
 /// What an instruction is compiled in: the context, its CPU, and where it stands.
@@ -140,6 +148,8 @@ impl<'a> Compiler<'a> {
             sleeps: Vec::new(),
             raised,
             first_place: Vec::new(),
+            releases: Vec::new(),
+            taken_if: HashMap::new(),
         }
     }
 

@@ -87,8 +87,8 @@ pub fn defined(x: &X) -> X {
         X::Const(_) => X::TRUE,
         X::Cell(r) => in_row(r),
         X::Unary(_, a) => defined(a),
-        X::Binary(Binary::And, a, b) => defined(a).and((**a).clone().not().or(defined(b))),
-        X::Binary(Binary::Or, a, b) => defined(a).and((**a).clone().is_not(0).or(defined(b))),
+        X::Binary(Binary::And, a, b) => defined(a).and(either((**a).clone().not(), defined(b))),
+        X::Binary(Binary::Or, a, b) => defined(a).and(either((**a).clone().is_not(0), defined(b))),
         X::Binary(op, a, b) => {
             let both = defined(a).and(defined(b));
             let b = (**b).clone();
@@ -102,6 +102,14 @@ pub fn defined(x: &X) -> X {
             let (a, b) = (defined(a), defined(b));
             defined(c).and((**c).clone().choose(a, b))
         }
+    }
+}
+
+/// `a || b`, of which the first is known to have a value.
+fn either(a: X, b: X) -> X {
+    match b {
+        X::Const(c) if c != 0 => X::TRUE,
+        b => a.or(b),
     }
 }
 
@@ -344,6 +352,9 @@ impl<'a> Exported<'a> {
         let context = &self.system.contexts[step.context.index()];
         let source = self.protocol.source(context.source);
         let what = match step.at {
+            0 if step.what == crate::system::What::Drain => {
+                "its oldest store reaches memory".to_string()
+            }
             0 => "starts".to_string(),
             at => {
                 let at = context.places[at as usize - 1];
@@ -425,7 +436,7 @@ impl X {
 fn conditions(system: &System, assign: &Assign) -> Vec<(X, Option<Check>)> {
     let when = |x: X| match &assign.when {
         None => x,
-        Some(when) => when.clone().not().or(x),
+        Some(when) => either(when.clone().not(), x),
     };
     let mut all = Vec::new();
     if let Some(when) = &assign.when {

@@ -29,6 +29,7 @@ pub mod waits;
 
 pub use expr::{Binary, Expr, Place, Unary};
 pub use protocol::{
-    Csd, Expect, Fairness, Fires, Invariant, IrqOp, Kind, Line, Lock, LockId, LockKind, LockRef,
-    Mode, Op, Pc, Preempt, Protocol, Rule, Set, Source, SourceId, Span, Storage, Text, Var, VarId,
+    Access, Csd, Expect, Fairness, Fires, Invariant, IrqOp, Kind, Line, Lock, LockId, LockKind,
+    LockRef, Memory, Mode, Op, Pc, Preempt, Protocol, Rule, Set, Source, SourceId, Span, Storage,
+    Text, Var, VarId,
 };

@@ -18,7 +18,7 @@ mod flow;
 mod text;
 mod waits;
 
-use crate::protocol::{Kind, Op, Pc, Protocol, SourceId};
+use crate::protocol::{Kind, Memory, Op, Pc, Protocol, SourceId};
 use conditions::Understanding;
 use edges::{Because, Machine};
 use flow::{Counted, Walk};
@@ -124,6 +124,7 @@ fn walks(p: &Protocol, counted: &Counted) -> Vec<Walk> {
             (0..p.sources.len() as u32)
                 .map(SourceId)
                 .filter(move |s| p.source(*s).on.is_none() || p.source(*s).on == cpu)
+                .filter(|s| p.source(*s).kind != Kind::StoreBuffer)
                 .map(move |s| flow::walk(p, s, cpu, counted))
         })
         .collect();
@@ -183,7 +184,11 @@ fn doubts(p: &Protocol, walks: &[Walk], waits: &Waits, counted: &Counted) -> Vec
     let understanding = Understanding { p, walks, counted };
     let mut doubts: Vec<Doubt> = Vec::new();
     for it in &waits.conditions {
-        if let Some(says) = understanding.doubt(it) {
+        let buffered = (p.memory == Memory::Tso).then(|| {
+            "the proof takes memory to be sequentially consistent, and this waits for a store"
+                .to_string()
+        });
+        if let Some(says) = understanding.doubt(it).or(buffered) {
             doubts.push(Doubt {
                 source: it.source,
                 pc: it.pc,

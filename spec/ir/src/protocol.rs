@@ -42,6 +42,8 @@ pub struct Protocol {
     pub cpus: usize,
     /// Whether a task can be preempted where nothing forbids it.
     pub preempt: Preempt,
+    /// When a CPU's stores reach the others.
+    pub memory: Memory,
     /// Variables: global, per CPU, local to a source.
     pub vars: Vec<Var>,
     /// Locks.
@@ -64,6 +66,26 @@ pub enum Preempt {
     /// A task can be preempted where preempt and bottom-half counts are 0 and interrupts are on.
     #[default]
     Full,
+}
+
+/// When a CPU's stores reach the other CPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Memory {
+    /// At once: sequential consistency.
+    #[default]
+    Sc,
+    /// Through a store buffer, as on x86: total store order.
+    Tso,
+}
+
+impl Memory {
+    /// The name: `sc`, `tso`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Memory::Sc => "sc",
+            Memory::Tso => "tso",
+        }
+    }
 }
 
 /// A rule that is checked on request.
@@ -217,6 +239,8 @@ pub enum Kind {
     Ipi,
     /// A non-maskable interrupt: always comes, unless one runs on that CPU.
     Nmi,
+    /// No program: the store buffer of a CPU. It takes a step when a store reaches memory.
+    StoreBuffer,
 }
 
 /// How often a source runs, and who starts it.
@@ -262,11 +286,23 @@ pub struct Text {
     pub via: Vec<String>,
 }
 
+/// How a step meets memory that is not sequentially consistent ([`Memory::Tso`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Plain loads, and at most one plain store.
+    #[default]
+    Plain,
+    /// A locked instruction or a fence: what was stored before is in memory.
+    Locked,
+}
+
 /// One line of a program.
 #[derive(Clone, Debug)]
 pub struct Line {
     /// What it does.
     pub op: Op,
+    /// How it meets memory.
+    pub access: Access,
     /// What people read.
     pub text: Text,
     /// Where it stands.
@@ -429,6 +465,24 @@ pub enum Op {
 }
 
 impl Protocol {
+    /// The source that stands for the store buffers of all CPUs, last in [`Protocol::sources`]; its name is no C name.
+    pub fn add_store_buffers(&mut self) {
+        self.memory = Memory::Tso;
+        self.sources.push(Source {
+            name: "store-buffer".to_string(),
+            kind: Kind::StoreBuffer,
+            on: None,
+            fires: Fires::Times(0),
+            program: vec![Line {
+                op: Op::Return,
+                access: Access::Plain,
+                text: Text::default(),
+                span: Span::default(),
+            }],
+            span: Span::default(),
+        });
+    }
+
     /// The variable.
     pub fn var(&self, var: VarId) -> &Var {
         &self.vars[var.0 as usize]
@@ -461,6 +515,7 @@ impl fmt::Display for Kind {
             Kind::Irq => "irq",
             Kind::Ipi => "IPI handler",
             Kind::Nmi => "NMI",
+            Kind::StoreBuffer => "store buffer",
         })
     }
 }

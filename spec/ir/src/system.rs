@@ -158,6 +158,8 @@ pub enum What {
     Switch,
     /// The program ends.
     End,
+    /// The oldest store of a store buffer reaches memory.
+    Drain,
 }
 
 /// One step of one context, at one place.
@@ -285,6 +287,23 @@ pub struct Objects {
     pub calls: Vec<Call>,
     /// Per source: the cell that masks it.
     pub masked: Vec<Option<CellId>>,
+    /// Per CPU: its store buffer; none where stores reach memory at once.
+    pub buffers: Vec<StoreBuffer>,
+}
+
+/// A CPU's store buffer.
+#[derive(Clone, Debug, Default)]
+pub struct StoreBuffer {
+    /// Its cells, two an entry, oldest first: which cell (0: no entry), and the value.
+    pub cells: Vec<CellId>,
+    /// By cell: what an entry for it says.
+    pub numbers: Vec<(CellId, i64)>,
+    /// The context that carries its stores to memory.
+    pub context: Option<ContextId>,
+    /// Who stores what through it.
+    pub stores: Vec<(ContextId, CellId)>,
+    /// Steps that wait until it is empty.
+    pub barriers: Vec<u32>,
 }
 
 /// A way in which a function can be queued on a CPU.

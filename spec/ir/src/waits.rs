@@ -2,8 +2,8 @@
 
 use crate::eval::Cells;
 use crate::machine::{Machine, View};
-use crate::protocol::{LockId, Op, Pc, Protocol, SourceId};
-use crate::system::{ContextId, What, X};
+use crate::protocol::{Kind, LockId, Op, Pc, Protocol, SourceId};
+use crate::system::{ContextId, StoreBuffer, What, X};
 
 /// What keeps a context from its next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,11 @@ pub enum Wait {
         /// The context on top.
         by: ContextId,
     },
+    /// For the stores of its CPU to reach memory.
+    Drain {
+        /// The store buffer.
+        buffer: ContextId,
+    },
     /// For its CPU: another thread executes and cannot be preempted.
     Scheduled {
         /// That thread.
@@ -70,9 +75,22 @@ impl Wait {
             Wait::Condition { writers } => writers.clone(),
             Wait::Quiet { instances } => instances.clone(),
             Wait::Readers { readers } => readers.clone(),
+            Wait::Drain { buffer } => vec![*buffer],
             Wait::Interrupted { by } | Wait::Scheduled { behind: by } => vec![*by],
             Wait::Blocked { by } => by.iter().copied().collect(),
         }
+    }
+}
+
+impl StoreBuffer {
+    /// Is a store to one of these cells on its way?
+    fn holds(&self, view: &View<'_>, cells: &[u32]) -> bool {
+        self.cells.chunks(2).any(|entry| {
+            let what = view.cell(entry[0]);
+            self.numbers
+                .iter()
+                .any(|(cell, number)| *number == what && cells.contains(&cell.0))
+        })
     }
 }
 
@@ -95,6 +113,15 @@ impl<'a> Waits<'a> {
                 for cell in assign.to.cells() {
                     writes[step.context.index()].push(cell.0);
                 }
+            }
+        }
+        // A store is its program's, whatever carries it to memory.
+        for buffer in &system.objects.buffers {
+            for list in &mut writes {
+                list.retain(|cell| !buffer.cells.iter().any(|c| c.0 == *cell));
+            }
+            for (context, cell) in &buffer.stores {
+                writes[context.index()].push(cell.0);
             }
         }
         for list in &mut writes {
@@ -174,6 +201,15 @@ impl<'a> Waits<'a> {
             .any(|&s| view.is(&system.steps[s as usize].ready))
         {
             return None;
+        }
+        if let Some(buffer) = system.objects.buffers.get(it.cpu)
+            && let (Some(first), Some(carrier)) = (buffer.cells.first(), buffer.context)
+            && view.cell(*first) != 0
+            && steps
+                .iter()
+                .any(|s| buffer.barriers.binary_search(s).is_ok())
+        {
+            return Some(Wait::Drain { buffer: carrier });
         }
         let line = self.line(view, context)?;
         let source = self.protocol.source(it.source);
@@ -259,6 +295,9 @@ impl<'a> Waits<'a> {
             })
             .filter(|&c| {
                 let it = &system.contexts[c];
+                if it.kind == Kind::StoreBuffer {
+                    return system.objects.buffers[it.cpu].holds(view, cells);
+                }
                 let left = system.objects.left[c].is_some_and(|l| view.cell(l) > 0);
                 view.cell(it.place) != 0 || view.is(&it.pending) || left
             })

@@ -228,6 +228,7 @@ fn protocol(
                     program: ops
                         .into_iter()
                         .map(|op| Line {
+                            access: shootdown_ir::Access::Plain,
                             text: Text {
                                 statement: format!("{op:?}"),
                                 ..Text::default()
@@ -247,6 +248,7 @@ fn protocol(
         LockKind::Mutex,
     ];
     Protocol {
+        memory: shootdown_ir::Memory::Sc,
         name: "random".into(),
         file: String::new(),
         cpus: 2,

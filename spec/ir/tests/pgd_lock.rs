@@ -15,6 +15,7 @@ const PGD: LockId = LockId(0);
 
 fn line(op: Op, statement: &str) -> Line {
     Line {
+        access: shootdown_ir::Access::Plain,
         op,
         text: Text {
             statement: statement.into(),
@@ -94,6 +95,7 @@ fn protocol(irqsave: bool) -> Protocol {
         }]
     };
     Protocol {
+        memory: shootdown_ir::Memory::Sc,
         name: "by hand".into(),
         file: String::new(),
         cpus: 2,

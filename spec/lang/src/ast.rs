@@ -24,6 +24,8 @@ pub enum Item<'s> {
     Cpus(i64, Span),
     /// `preempt none;`
     Preempt(Name<'s>),
+    /// `memory tso;`
+    Memory(Name<'s>),
     /// `expect ok;` (no name) or `expect violated NAME;`
     Expect(Option<Name<'s>>, Span),
     /// `rule NAME;`

@@ -71,6 +71,19 @@ pub struct Checked {
 ///
 /// Everything that is wrong with it, at most ten errors, and the warnings found on the way.
 pub fn parse(text: &str, file_name: &str) -> Result<Checked, Box<Diagnostics>> {
+    parse_with(text, file_name, None)
+}
+
+/// As [`parse`], with this memory, whatever the file says.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_with(
+    text: &str,
+    file_name: &str,
+    memory: Option<shootdown_ir::Memory>,
+) -> Result<Checked, Box<Diagnostics>> {
     if text.len() > LARGEST {
         let message = format!(
             "this file has {} bytes; a scenario has at most {LARGEST}",
@@ -88,10 +101,13 @@ pub fn parse(text: &str, file_name: &str) -> Result<Checked, Box<Diagnostics>> {
     let mut out = Diagnostics::new(SourceFile::new(file_name, text));
     let tokens = lexer::tokens(text, &mut out);
     let file = parser::parse(&tokens, &mut out);
-    let mut protocol = lower::lower(&file, &mut out);
+    let mut protocol = lower::lower(&file, &mut out, memory);
     if let Some(protocol) = &mut protocol {
         flow::check(protocol, &mut out);
         flow::own_locks(protocol);
+        if protocol.memory == shootdown_ir::Memory::Tso {
+            protocol.add_store_buffers();
+        }
     }
     out.sort();
     match protocol {
@@ -113,8 +129,21 @@ pub fn parse(text: &str, file_name: &str) -> Result<Checked, Box<Diagnostics>> {
 ///
 /// As [`parse`]; bytes that are not UTF-8 are an error of their own.
 pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Checked, Box<Diagnostics>> {
+    parse_bytes_with(bytes, file_name, None)
+}
+
+/// As [`parse_bytes`], with this memory, whatever the file says.
+///
+/// # Errors
+///
+/// As [`parse_bytes`].
+pub fn parse_bytes_with(
+    bytes: &[u8],
+    file_name: &str,
+    memory: Option<shootdown_ir::Memory>,
+) -> Result<Checked, Box<Diagnostics>> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => parse(text, file_name),
+        Ok(text) => parse_with(text, file_name, memory),
         Err(error) => {
             let at = error.valid_up_to();
             Err(unread(

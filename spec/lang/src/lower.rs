@@ -27,8 +27,8 @@ mod wait;
 use std::collections::HashMap;
 
 use shootdown_ir::{
-    Expect, Fires, Invariant, Kind, Op, Preempt, Protocol, Rule, Set, Source, SourceId, Storage,
-    VarId,
+    Access, Expect, Fires, Invariant, Kind, Memory, Op, Preempt, Protocol, Rule, Set, Source,
+    SourceId, Storage, VarId,
 };
 
 use crate::ast::{self, File, Item, On};
@@ -67,7 +67,11 @@ pub const RULES: &[(&str, Rule)] = &[
 pub const MOST_CPUS: i64 = 16;
 
 /// Lowers a file. `None` after an error.
-pub fn lower<'a, 's>(file: &'a File<'s>, out: &'a mut Diagnostics) -> Option<Protocol> {
+pub fn lower<'a, 's>(
+    file: &'a File<'s>,
+    out: &'a mut Diagnostics,
+    memory: Option<Memory>,
+) -> Option<Protocol> {
     let cpus = cpus(file, out);
     let mut lower = Lower {
         file,
@@ -76,6 +80,7 @@ pub fn lower<'a, 's>(file: &'a File<'s>, out: &'a mut Diagnostics) -> Option<Pro
             file: out.file.name.clone(),
             cpus,
             preempt: Preempt::Full,
+            memory: Memory::Sc,
             vars: Vec::new(),
             locks: Vec::new(),
             sources: Vec::new(),
@@ -102,6 +107,8 @@ pub fn lower<'a, 's>(file: &'a File<'s>, out: &'a mut Diagnostics) -> Option<Pro
         stopping: Vec::new(),
         callbacks: Vec::new(),
         barriers: Vec::new(),
+        access: Access::Plain,
+        memory,
     };
     lower.run();
     let p = lower.p;
@@ -204,11 +211,18 @@ pub(crate) struct Lower<'a, 's> {
     pub callbacks: Vec<rcu::Callback>,
     /// Where `rcu_barrier()` stands.
     pub barriers: Vec<(SourceId, usize)>,
+    /// How what is being lowered meets memory.
+    pub access: Access,
+    /// What the caller says of the memory, whatever the file says.
+    pub memory: Option<Memory>,
 }
 
 impl<'a, 's> Lower<'a, 's> {
     fn run(&mut self) {
         self.settings();
+        if let Some(memory) = self.memory {
+            self.p.memory = memory;
+        }
         self.declare();
         self.look_ahead();
         let sources: Vec<&'a ast::Source<'s>> = self.ast_sources().collect();
@@ -289,6 +303,20 @@ impl<'a, 's> Lower<'a, 's> {
                 Item::Scenario(name) => {
                     self.p.name = name.text.to_owned();
                     ("scenario", name.span)
+                }
+                Item::Memory(model) => {
+                    match model.text {
+                        "sc" => self.p.memory = Memory::Sc,
+                        "tso" => self.p.memory = Memory::Tso,
+                        other => {
+                            let message = format!("`{}` is no memory model", shorten(other));
+                            self.report(
+                                Diagnostic::new(&code::UNEXPECTED, model.span, message)
+                                    .help("write `memory sc;` or `memory tso;` (x86)"),
+                            );
+                        }
+                    }
+                    ("memory", model.span)
                 }
                 Item::Preempt(model) => {
                     match model.text {

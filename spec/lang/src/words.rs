@@ -7,6 +7,7 @@ pub const ITEMS: &[&str] = &[
     "scenario",
     "cpus",
     "preempt",
+    "memory",
     "expect",
     "rule",
     "invariant",

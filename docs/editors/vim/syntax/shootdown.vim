@@ -3,10 +3,10 @@ if exists("b:current_syntax")
   finish
 endif
 syn case match
-syn keyword shootdownItem scenario cpus preempt expect rule invariant enum percpu
-syn keyword shootdownItem task irq softirq timer nmi work stopper on
-syn keyword shootdownItem any times raised in reader_pref fair strict none
-syn keyword shootdownItem full ok violated
+syn keyword shootdownItem scenario cpus preempt memory expect rule invariant enum
+syn keyword shootdownItem percpu task irq softirq timer nmi work stopper
+syn keyword shootdownItem on any times raised in reader_pref fair strict
+syn keyword shootdownItem none full ok violated
 syn keyword shootdownStatement if else while do for_each_cpu either or atomic
 syn keyword shootdownStatement goto return break continue
 syn keyword shootdownAssert assert

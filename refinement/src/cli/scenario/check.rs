@@ -50,7 +50,7 @@ fn single(args: &Args, path: &Path, options: &Options) -> Result<ExitCode, CliEr
         command: "shootdown check".to_string(),
         cases,
     };
-    let scenario = match Scenario::read(path) {
+    let scenario = match Scenario::read_with(path, args.memory.map(Into::into)) {
         Ok(scenario) => scenario,
         Err(error) => {
             let name = path.display().to_string();
@@ -167,7 +167,7 @@ fn several(args: &Args, files: &[PathBuf], options: &Options) -> Result<ExitCode
 
 fn one(args: &Args, file: &Path, options: &Options, share: usize, width: usize) -> Told {
     let name = file.display().to_string();
-    let scenario = match Scenario::read(file) {
+    let scenario = match Scenario::read_with(file, args.memory.map(Into::into)) {
         Ok(scenario) => scenario,
         Err(error) => {
             let more = match &error {
@@ -208,7 +208,11 @@ fn compared(
     after: &Path,
     options: &Options,
 ) -> Result<ExitCode, CliError> {
-    let (before, after) = (Scenario::read(before)?, Scenario::read(after)?);
+    let memory = args.memory.map(Into::into);
+    let (before, after) = (
+        Scenario::read_with(before, memory)?,
+        Scenario::read_with(after, memory)?,
+    );
     let machines = (before.machine(), after.machine());
     let old = check(&before, &machines.0, limits(options, 1));
     let new = check(&after, &machines.1, limits(options, 1));

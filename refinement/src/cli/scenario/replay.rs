@@ -2,10 +2,10 @@
 
 use super::{limits, options};
 use crate::cli::Format;
-use crate::cli::bounds::Bounds;
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output;
+use crate::cli::replay::Args;
 use serde_json::json;
 use shootdown_ir::report::{Story, TextOptions};
 use shootdown_refinement::scenario::json::RunJson;
@@ -51,26 +51,20 @@ pub fn string(argument: &str) -> Result<String, CliError> {
 }
 
 /// Replays; a violation in the last state, or a step that does not fit, is exit code 1.
-pub fn run(
-    file: &str,
-    text: Option<&str>,
-    brief: bool,
-    format: Format,
-    bounds: &Bounds,
-) -> Result<ExitCode, CliError> {
+pub fn run(file: &str, text: Option<&str>, args: &Args) -> Result<ExitCode, CliError> {
     let Some(text) = text else {
         return Err(CliError::NoString(file.to_string()));
     };
-    let scenario = Scenario::read(Path::new(file))?;
+    let scenario = Scenario::read_with(Path::new(file), args.memory.map(Into::into))?;
     let machine = scenario.machine();
     let text = string(text)?;
     let (mut story, refused) = Story::replay(&scenario.protocol, &machine, text.trim())
         .map_err(|error| CliError::ReplayString(file.to_string(), error))?;
     // What can never move again is known from the whole space only.
-    let (options, _) = options(bounds)?;
+    let (options, _) = options(&args.bounds)?;
     let checked = check(&scenario, &machine, limits(&options, 1));
     story.judge(&checked.outcome);
-    match format {
+    match args.format {
         Format::Json => output::print_json(&json!({
             "schema": "shootdown/scenario-replay/1",
             "scenario": scenario.protocol.name,
@@ -82,7 +76,7 @@ pub fn run(
         Format::Text => {
             let options = TextOptions {
                 width: output::width(),
-                verbose: !brief,
+                verbose: !args.brief,
                 colour: output::colour(),
             };
             let mut out = story.text(&options);

@@ -57,6 +57,7 @@ pub fn waits(story: &Story<'_>) -> String {
                 .map_or(String::new(), |(_, line)| line.text.statement.clone()),
             Wait::Quiet { .. } => "its end".to_string(),
             Wait::Readers { .. } => "rcu_read_unlock()".to_string(),
+            Wait::Drain { .. } => "its stores".to_string(),
             Wait::Interrupted { .. } => "interrupted".to_string(),
             Wait::Scheduled { .. } => "the CPU".to_string(),
             Wait::Blocked { .. } => "not taken".to_string(),

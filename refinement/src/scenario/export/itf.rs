@@ -48,6 +48,7 @@ pub fn itf(story: &Story<'_>) -> String {
             let action = action.map_or("init".to_string(), |step| {
                 let verb = match step.what {
                     What::Start => "start ",
+                    What::Drain => "a store reaches memory: ",
                     What::Op | What::Granted => "",
                     What::Switch => "switch to ",
                     What::End => "end ",

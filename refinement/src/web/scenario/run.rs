@@ -53,7 +53,7 @@ fn steps(story: &Story<'_>) -> Vec<ScenarioStepView> {
                 n: record.n,
                 cpu: record.cpu,
                 kind: match step.what {
-                    What::Start => "start",
+                    What::Start | What::Drain => "start",
                     _ => "step",
                 },
                 level: level(story, step.context),

@@ -14,6 +14,7 @@ pub(super) fn held_up(story: &Story<'_>, n: usize, context: ContextId) -> Option
         Wait::Acks { .. } | Wait::CallData { .. } => ("acks", None),
         Wait::Condition { .. } | Wait::Quiet { .. } | Wait::Readers { .. } => ("condition", None),
         Wait::Interrupted { .. } => ("interrupt", None),
+        Wait::Drain { .. } => ("condition", None),
         Wait::Scheduled { .. } | Wait::Blocked { .. } => ("cpu", None),
     };
     Some(ScenarioWaitView {
@@ -107,6 +108,7 @@ fn edge(
             None,
             "waits until it leaves RCU:".to_string(),
         ),
+        Wait::Drain { .. } => (EdgeKind::Ack, None, "waits for the stores in".to_string()),
         Wait::Interrupted { .. } => (EdgeKind::Interrupted, None, "interrupted by".to_string()),
         Wait::Scheduled { .. } => (EdgeKind::Ack, None, "does not get the CPU of".to_string()),
         Wait::Blocked { .. } => {

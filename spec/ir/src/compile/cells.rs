@@ -247,7 +247,7 @@ impl Compiler<'_> {
             let part = Part::Context(context);
             let slots = self.system.contexts.iter().filter(|c| c.cpu == cpu).count() as i64;
 
-            let below = (!Self::is_thread(kind))
+            let below = (!Self::is_thread(kind) && kind != Kind::StoreBuffer)
                 .then(|| self.machine_cell(&format!("below_{name}"), slots, 0, part));
             self.system.objects.below.push(below);
 
@@ -274,7 +274,7 @@ impl Compiler<'_> {
             self.system.objects.raised.push(raised);
 
             let left = match (source.fires, kind) {
-                (Fires::Raised, _) | (_, Kind::Ipi) => None,
+                (Fires::Raised, _) | (_, Kind::Ipi | Kind::StoreBuffer) => None,
                 (Fires::Times(n), Kind::Task) => (n > 1).then(|| i64::from(n) - 1),
                 (Fires::Times(Fires::ALWAYS), _) => Some(1),
                 (Fires::Times(n), _) => Some(i64::from(n)),

@@ -15,6 +15,10 @@ impl Compiler<'_> {
         let cpu = self.system.contexts[context.index()].cpu;
         let places = self.system.contexts[context.index()].places.clone();
         self.system.contexts[context.index()].steps = vec![Vec::new(); places.len() + 1];
+        if source.kind == Kind::StoreBuffer {
+            // Its step is made when all stores are known: see `store_buffers`.
+            return Ok(());
+        }
         self.start(context);
         for (i, at) in places.iter().enumerate() {
             if at.queued {
@@ -53,7 +57,12 @@ impl Compiler<'_> {
                 enter.push(saved.set(cpu.irqs.get()));
                 enter.push(cpu.irqs.set(X::FALSE));
             }
-            Kind::Task | Kind::Work | Kind::Stopper | Kind::Softirq | Kind::Timer => {}
+            Kind::Task
+            | Kind::Work
+            | Kind::Stopper
+            | Kind::Softirq
+            | Kind::Timer
+            | Kind::StoreBuffer => {}
         }
         // What makes it come, what that uses up, and whether it must come.
         let mut ways: Vec<(X, Vec<Assign>, bool)> = Vec::new();
@@ -234,6 +243,7 @@ impl Compiler<'_> {
                 }
                 Kind::Irq | Kind::Ipi => (on_top, cpu.irqs.get().is(1)),
                 Kind::Nmi => (on_top, self.no_other(context, &[Kind::Nmi])),
+                Kind::StoreBuffer => (X::FALSE, X::FALSE),
             };
             let arrives = arrives.and(match self.system.objects.masked[it.source.0 as usize] {
                 Some(masked) => masked.get().is(0),

@@ -19,6 +19,11 @@ pub(super) struct Element {
 }
 
 impl Element {
+    /// The cell that says who holds it exclusively.
+    pub(super) fn owner_cell(&self) -> CellRef {
+        self.owner.clone()
+    }
+
     fn mine(&self) -> CellRef {
         self.readers[self.me as usize - 1].clone()
     }
@@ -304,6 +309,8 @@ impl Compiler<'_> {
         for take in taking.take {
             assigns.push(take.when(taking.free.clone()));
         }
+        self.taken_if
+            .insert(self.system.steps.len() as u32, taking.free);
         self.step(here, false, X::TRUE, assigns, vec![]);
         Ok(())
     }
@@ -312,24 +319,25 @@ impl Compiler<'_> {
         let Op::Unlock(lock, mode) = &here.line.op else {
             unreachable!("called for unlocks only");
         };
-        let e = self.element_of(lock, here)?;
         let how = self.p.lock(lock.lock).kind;
-        let (held, mut assigns) = match (how, mode) {
-            (LockKind::Spin, _) => {
-                let next = match e.queue.first() {
-                    Some(first) => first.clone().get(),
-                    None => X::FALSE,
-                };
-                let mut assigns = vec![e.owner.clone().set(next)];
-                assigns.extend(e.dequeue());
-                (e.owner.clone().get().is(e.me), assigns)
-            }
-            (_, Mode::Shared) => (e.mine().get().is_not(0), vec![Element::add(e.mine(), -1)]),
-            (_, Mode::Exclusive) => (
-                e.owner.clone().get().is(e.me),
-                vec![e.owner.clone().set(X::FALSE)],
-            ),
+        let index = match &lock.index {
+            None => X::FALSE,
+            Some(index) => self.expression(index, Some(here.context), here.cpu)?,
         };
+        let e = self.element(lock.lock, &index, here.context);
+        let held = match (how, mode) {
+            (LockKind::Rw(_) | LockKind::RwSem, Mode::Shared) => e.mine().get().is_not(0),
+            _ => e.owner.clone().get().is(e.me),
+        };
+        let mut assigns = self.release_assigns(lock.lock, *mode, &index, here.context);
+        if Self::releases_by_a_store(how, *mode) {
+            self.releases.push(super::buffers::Release {
+                step: self.system.steps.len() as u32,
+                lock: lock.lock,
+                mode: *mode,
+                index,
+            });
+        }
         if !how.sleeps() {
             assigns.push(self.count_preempt(here, -1));
         }
@@ -342,6 +350,30 @@ impl Compiler<'_> {
             vec![(Check::UnlockHeld, held)],
         );
         Ok(())
+    }
+
+    /// What a release does to the lock.
+    pub(super) fn release_assigns(
+        &self,
+        lock: LockId,
+        mode: Mode,
+        index: &X,
+        context: ContextId,
+    ) -> Vec<Assign> {
+        let e = self.element(lock, index, context);
+        match (self.p.lock(lock).kind, mode) {
+            (LockKind::Spin, _) => {
+                let next = match e.queue.first() {
+                    Some(first) => first.clone().get(),
+                    None => X::FALSE,
+                };
+                let mut assigns = vec![e.owner.clone().set(next)];
+                assigns.extend(e.dequeue());
+                assigns
+            }
+            (_, Mode::Shared) => vec![Element::add(e.mine(), -1)],
+            (_, Mode::Exclusive) => vec![e.owner.clone().set(X::FALSE)],
+        }
     }
 
     pub(super) fn downgrade_op(&mut self, here: &Here<'_>) -> Result<(), CompileError> {

@@ -102,7 +102,7 @@ fn action(e: &Exported<'_>, written: &super::Written) -> String {
         written.step,
         truth(&e.at(step.context, step.at), e),
         step.context.0,
-        truth(&written.guard, e),
+        evaluated(truth(&written.guard, e)),
     );
     for (i, a) in step.assigns.iter().enumerate() {
         let on = format!("s{i}");
@@ -135,6 +135,14 @@ fn action(e: &Exported<'_>, written: &super::Written) -> String {
     }
     let _ = writeln!(text, "       IN s' = s{}\n", step.assigns.len());
     text
+}
+
+/// TLC takes a disjunction among an action's conjuncts apart and goes every way that is true, each to the same state.
+fn evaluated(x: String) -> String {
+    match x.contains("\\/") {
+        true => format!("({x} = TRUE)"),
+        false => x,
+    }
 }
 
 fn truth(x: &X, e: &Exported<'_>) -> String {

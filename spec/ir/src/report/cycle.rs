@@ -67,7 +67,7 @@ impl Story<'_> {
             Some(Wait::Condition { .. }) => 1,
             Some(Wait::Quiet { .. } | Wait::Readers { .. }) => 2,
             Some(Wait::Lock { .. }) => 3,
-            Some(Wait::Interrupted { .. } | Wait::Scheduled { .. }) => 4,
+            Some(Wait::Interrupted { .. } | Wait::Scheduled { .. } | Wait::Drain { .. }) => 4,
             Some(Wait::Blocked { .. }) | None => 5,
         };
         let mut starts: Vec<ContextId> = self.contexts().collect();
@@ -159,7 +159,8 @@ impl Story<'_> {
             | Wait::CallData { .. }
             | Wait::Condition { .. }
             | Wait::Quiet { .. }
-            | Wait::Interrupted { .. } => None,
+            | Wait::Interrupted { .. }
+            | Wait::Drain { .. } => None,
         }
     }
 
@@ -205,6 +206,7 @@ impl Story<'_> {
             }
             Wait::Quiet { .. } => format!("waits until {} has ended", self.named(next)),
             Wait::Readers { .. } => format!("waits until {} has left", self.who(next)),
+            Wait::Drain { .. } => "waits until its CPU's stores are in memory".to_string(),
             Wait::Interrupted { by } => {
                 format!("is interrupted by {}", self.source_of(*by).name)
             }

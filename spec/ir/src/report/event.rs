@@ -70,6 +70,11 @@ fn event(
         matters: true,
     };
     match (step.what, story.line_of(n)) {
+        (What::Drain, _) => {
+            event.line = 0;
+            event.is_head = true;
+            event.what = format!("<{}>", story.drained(n));
+        }
         (What::Start, _) | (_, None) => {
             event.is_head = true;
             event.what = head(story, n, context);
@@ -170,7 +175,10 @@ fn wait_row(story: &Story<'_>, n: usize, context: ContextId, event: &Event) -> O
     let wait = story.wait(n, context)?;
     if matches!(
         wait,
-        Wait::Interrupted { .. } | Wait::Scheduled { .. } | Wait::Blocked { .. }
+        Wait::Interrupted { .. }
+            | Wait::Scheduled { .. }
+            | Wait::Blocked { .. }
+            | Wait::Drain { .. }
     ) {
         return None;
     }
@@ -206,7 +214,10 @@ pub(super) fn silent_waits(story: &Story<'_>, shown: &[Event]) -> Vec<(ContextId
             let wait = story.wait(n, c)?;
             if matches!(
                 wait,
-                Wait::Interrupted { .. } | Wait::Scheduled { .. } | Wait::Blocked { .. }
+                Wait::Interrupted { .. }
+                    | Wait::Scheduled { .. }
+                    | Wait::Blocked { .. }
+                    | Wait::Drain { .. }
             ) {
                 return None;
             }

@@ -53,7 +53,7 @@ impl Story<'_> {
                         ipi.ended = Some(n + 1);
                     }
                 }
-                What::Start | What::Op | What::Granted | What::Switch => {}
+                What::Start | What::Op | What::Granted | What::Switch | What::Drain => {}
             }
         }
         all

@@ -155,6 +155,30 @@ impl Story<'_> {
             Kind::Irq => format!("<interrupt {name}>"),
             Kind::Ipi => format!("<IPI {name}>"),
             Kind::Nmi => format!("<NMI {name}>"),
+            Kind::StoreBuffer => "<store buffer>".to_string(),
+        }
+    }
+
+    /// What reaches memory in the step from state `n`, of a store buffer.
+    pub(super) fn drained(&self, n: usize) -> String {
+        let changes = self.changes(n);
+        if !changes.is_empty() {
+            return format!("now in memory: {}", changes.join(", "));
+        }
+        let (before, after) = (self.view(n), self.view(n + 1));
+        let objects = &self.machine.system().objects;
+        let released = objects.locks.iter().position(|lock| {
+            (0..lock.len as usize).any(|i| {
+                let owner = lock.owner.plus(i);
+                before.cell(owner) != after.cell(owner)
+            })
+        });
+        match released {
+            Some(lock) => format!(
+                "now in memory: {} is released",
+                self.protocol.locks[lock].name
+            ),
+            None => "now in memory: what was there already".to_string(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::columns::Style;
 use super::{Story, TextOptions, plural, property::promise};
-use crate::protocol::Preempt;
+use crate::protocol::{Memory, Preempt};
 
 /// Text that is being written.
 pub(super) struct Page {
@@ -92,6 +92,11 @@ pub(super) fn header(page: &mut Page, story: &Story<'_>) {
         Preempt::None => ", preempt none",
         Preempt::Full => "",
     };
-    page.field("runs on", &format!("{}{preempt}", plural(p.cpus, "CPU")));
+    let memory = match p.memory {
+        Memory::Tso => ", memory tso",
+        Memory::Sc => "",
+    };
+    let on = format!("{}{preempt}{memory}", plural(p.cpus, "CPU"));
+    page.field("runs on", &on);
     page.blank();
 }

@@ -203,7 +203,7 @@ impl<'a> Story<'a> {
     /// The program line that the step from state `n` is of; `None` for the start of a context.
     pub fn line_of(&self, n: usize) -> Option<(Pc, &'a Line)> {
         let step = self.step(n);
-        if step.what == What::Start {
+        if matches!(step.what, What::Start | What::Drain) {
             return None;
         }
         let it = &self.machine.system().contexts[step.context.index()];

@@ -138,6 +138,7 @@ impl Story<'_> {
                 "sleeps until the RCU readers, and the CPUs with preemption or interrupts off, that were there have left: {}",
                 list(readers.iter().map(|&r| self.who(r)))
             ),
+            Wait::Drain { .. } => "waits until its CPU's stores are in memory".to_string(),
             Wait::Interrupted { by } => format!("is interrupted by {}", self.source_of(*by).name),
             Wait::Scheduled { behind } => format!(
                 "does not get CPU{}: {} runs there{}",

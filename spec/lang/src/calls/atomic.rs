@@ -394,20 +394,20 @@ pub static CALLS: &[Call] = &[
         THEN,
         Change::Set,
         Gives::Nothing,
-        "an assignment; the search is sequentially consistent",
+        "an assignment: stores stay in order",
     ),
     rmw(
         "smp_store_mb",
         CPU_THEN,
         Change::Set,
         Gives::Nothing,
-        "an assignment; the search is sequentially consistent",
+        "an assignment, then smp_mb()",
     ),
     rmw(
         "rcu_assign_pointer",
         CPU_THEN,
         Change::Set,
         Gives::Nothing,
-        "an assignment; the search is sequentially consistent",
+        "an assignment: stores stay in order",
     ),
 ];

@@ -1,8 +1,9 @@
 //! Calls: the table's entry, the arguments against it, and where each meaning is.
 
-use shootdown_ir::{Binary, Expr as Ir, IrqOp, Op, Set};
+use shootdown_ir::{Binary, Expr as Ir, IrqOp, Memory, Op, Set};
 
 use super::Lower;
+use super::arguments::Arguments;
 use super::expr::Val;
 use super::fold;
 use super::scope::{Entity, Found, Target};
@@ -83,8 +84,26 @@ impl<'a, 's> Lower<'a, 's> {
             return;
         };
         let at = self.here().stmt;
+        let outer = std::mem::replace(&mut self.access, call.access(name.text));
+        self.effect_of(call, &given, at, span, dest);
+        self.access = outer;
+    }
+
+    fn effect_of(
+        &mut self,
+        call: &'static Call,
+        given: &Arguments,
+        at: Span,
+        span: Span,
+        dest: Option<&Target>,
+    ) {
         match call.does {
             Does::Nothing | Does::Value(_) => {}
+            // A step only where there is something to wait for.
+            Does::Barrier if self.p.memory == Memory::Tso => {
+                self.emit(Op::Update(Vec::new()), at);
+            }
+            Does::Barrier => {}
             Does::Lock(..)
             | Does::LockInterruptible(_)
             | Does::TryLock(..)
@@ -102,7 +121,7 @@ impl<'a, 's> Lower<'a, 's> {
             | Does::SeqLockExcl(_)
             | Does::SeqUnlockExcl(_)
             | Does::Hotplug(..)
-            | Does::AssertHeld => self.lock_call(call, &given, span, dest),
+            | Does::AssertHeld => self.lock_call(call, given, span, dest),
             Does::CompletionInit
             | Does::Complete(_)
             | Does::WaitCompletion(_)
@@ -110,16 +129,16 @@ impl<'a, 's> Lower<'a, 's> {
             | Does::TryWaitCompletion
             | Does::WaitEvent(_)
             | Does::WaitEventTimeout
-            | Does::WakeUp => self.wait_call(call, &given, dest),
-            Does::Call(to) => self.cross_call(to, &given, span),
-            Does::SendIpi => self.send_ipi(&given),
-            Does::StopMachine(locked) => self.stop_machine(&given, locked),
-            Does::StopOne(wait) => self.stop_one(&given, wait),
+            | Does::WakeUp => self.wait_call(call, given, dest),
+            Does::Call(to) => self.cross_call(to, given, span),
+            Does::SendIpi => self.send_ipi(given),
+            Does::StopMachine(locked) => self.stop_machine(given, locked),
+            Does::StopOne(wait) => self.stop_one(given, wait),
             Does::Raise | Does::Cancel | Does::Sync(..) | Does::FlushAll | Does::Mask(..) => {
-                self.deferred_call(call, &given, span)
+                self.deferred_call(call, given, span)
             }
-            Does::Change(change, gives) => self.change(change, gives, &given, dest, span),
-            Does::MaskOp(op) => self.mask_op(op, &given, span),
+            Does::Change(change, gives) => self.change(change, gives, given, dest, span),
+            Does::MaskOp(op) => self.mask_op(op, given, span),
             Does::IrqSave => {
                 if let Some(flags) = given.target(0) {
                     let op = self.saves(&flags);
@@ -164,7 +183,7 @@ impl<'a, 's> Lower<'a, 's> {
             | Does::RcuBarrier
             | Does::SrcuLock
             | Does::SrcuUnlock
-            | Does::SynchronizeSrcu => self.rcu_call(call, &given, span, dest),
+            | Does::SynchronizeSrcu => self.rcu_call(call, given, span, dest),
             Does::MightSleep => self.emit(Op::MightSleep, at),
             Does::Yield => self.emit(Op::Yield, at),
             Does::Bug => {

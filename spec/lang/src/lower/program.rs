@@ -160,6 +160,7 @@ impl<'a, 's> Lower<'a, 's> {
             return;
         }
         let place = self.ir_span(span);
+        let access = self.access;
         let here = self.here();
         let text = Text {
             statement,
@@ -171,6 +172,7 @@ impl<'a, 's> Lower<'a, 's> {
         };
         here.lines.push(Line {
             op,
+            access,
             text,
             span: place,
         });

@@ -1,6 +1,6 @@
 //! Statements.
 
-use shootdown_ir::{Binary, Op};
+use shootdown_ir::{Access, Binary, Op};
 
 use super::Lower;
 use super::expr::{Ty, Val};
@@ -39,7 +39,9 @@ impl<'a, 's> Lower<'a, 's> {
             return;
         }
         let outer = std::mem::replace(&mut self.here().stmt, stmt.head);
+        let access = std::mem::take(&mut self.access);
         self.stmt_kind(stmt);
+        self.access = access;
         self.here().stmt = outer;
     }
 
@@ -327,7 +329,7 @@ impl<'a, 's> Lower<'a, 's> {
                     return None;
                 }
                 match calls::find(name.text)?.does {
-                    Does::Nothing => Some(false),
+                    Does::Nothing | Does::Barrier => Some(false),
                     Does::Yield => Some(true),
                     _ => None,
                 }
@@ -431,6 +433,8 @@ impl<'a, 's> Lower<'a, 's> {
         let Some(gather) = self.here().gather.take() else {
             return;
         };
+        // In one step: nobody sees a part of it.
+        self.access = Access::Locked;
         match gather.wait {
             Some((until, sleeps)) => self.emit(
                 Op::Await {
@@ -442,6 +446,7 @@ impl<'a, 's> Lower<'a, 's> {
             ),
             None => self.emit(Op::Update(gather.sets), at),
         }
+        self.access = Access::Plain;
         for (cond, span) in gather.asserts {
             self.emit(Op::Assert { cond }, span);
         }

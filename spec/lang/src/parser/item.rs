@@ -19,6 +19,7 @@ pub const ITEMS: &[&str] = &[
     "scenario",
     "cpus",
     "preempt",
+    "memory",
     "expect",
     "rule",
     "invariant",
@@ -112,6 +113,16 @@ impl<'s> Parser<'s, '_> {
                 let model = self.name("`none` or `full`")?;
                 self.semicolon("`preempt`")?;
                 Item::Preempt(model)
+            }
+            // Not a keyword: a variable may be called so.
+            "memory"
+                if matches!(self.ahead(1), Kind::Name(_))
+                    && matches!(self.ahead(2), Kind::Mark(";")) =>
+            {
+                self.bump();
+                let model = self.name("`sc` or `tso`")?;
+                self.semicolon("`memory`")?;
+                Item::Memory(model)
             }
             "expect" => self.expect_item(start)?,
             "rule" => {
