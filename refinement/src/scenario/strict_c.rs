@@ -48,7 +48,9 @@ pub fn strict_c(text: &str, file: &str) -> String {
         let starts_item = depth == 0 && at_item(&tokens, i);
         match token {
             // `scenario "x";`, `cpus 2;`: nothing that C could say.
-            "scenario" | "cpus" | "preempt" | "expect" | "rule" | "invariant" if starts_item => {
+            "scenario" | "cpus" | "preempt" | "memory" | "expect" | "rule" | "invariant"
+                if starts_item =>
+            {
                 body.push_str("/* ");
                 body.push_str(token);
                 skipping = true;
