@@ -6,9 +6,11 @@ use crate::ftrace::place::Address;
 
 /// The value of a field: `name=a`, `name = "a"`; up to the next field.
 pub fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    // Most events have none: as the kernel prints a lock, there is no `=`.
+    memchr::memchr(b'=', text.as_bytes())?;
     let mut from = 0;
     loop {
-        let at = from + text[from..].find(name)?;
+        let at = from + memchr::memmem::find(&text.as_bytes()[from..], name.as_bytes())?;
         from = at + name.len();
         let before = text[..at].chars().next_back();
         let behind = text[from..].trim_start_matches(' ');
@@ -158,6 +160,17 @@ fn number(text: &str) -> u64 {
 
 /// Where interrupts went off, or on: as the kernel prints it, or nothing where a tool could not resolve it.
 pub(super) fn places(text: &str) -> Option<(&str, &str)> {
+    // As the kernel prints it; half of a trace may be these.
+    if let Some(rest) = text.strip_prefix("caller=")
+        && let Some((caller, rest)) = rest.split_once(' ')
+        && let Some(parent) = rest.strip_prefix("parent=")
+        && !caller.is_empty()
+        && !parent.is_empty()
+        && memchr::memchr2(b' ', b'=', parent.as_bytes()).is_none()
+        && memchr::memchr2(b'"', b'=', caller.as_bytes()).is_none()
+    {
+        return Some((caller, parent));
+    }
     match (field(text, "caller"), field(text, "parent")) {
         (Some(caller), Some(parent)) if !caller.is_empty() && !parent.is_empty() => {
             Some((caller, parent))
