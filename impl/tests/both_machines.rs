@@ -12,7 +12,7 @@ use shootdown_impl::event::{Event, Observer};
 use shootdown_impl::host::{Host, HostCpu, HostViolation, IrqMode};
 use shootdown_impl::id::{CpuId, CpuMask, MmId};
 use shootdown_impl::irq::Vector;
-use shootdown_impl::kernel::{Kernel, Loc};
+use shootdown_impl::kernel::{Kernel, Loc, compound_frame, small_frame};
 use shootdown_impl::machine::Machine;
 use shootdown_impl::operation::{Code, KernelCode, Operation};
 use shootdown_impl::page_table::Entry;
@@ -367,13 +367,22 @@ fn a_walk_that_ends_in_another_mms_page_is_noticed_on_both_machines() {
         mms: 2,
         ..Environment::default()
     };
-    let touch = Operation::UserAccess(Slot::Huge, AccessKind::Load);
-    for (of, noticed) in [(MM0, false), (MM1, true)] {
+    let foreign_host = |v: &HostViolation| matches!(v, HostViolation::ForeignPage { .. });
+    let ways = [Slot::Huge, Slot::Pte].map(|slot| [(slot, MM0, false), (slot, MM1, true)]);
+    for (slot, of, noticed) in ways.into_iter().flatten() {
         let host = Host::new(env, 2, IrqMode::Soft).unwrap();
         host.place(CPU0, MM0);
-        let pmd = Loc::UserEntry(MM0, Slot::Huge);
+        let pmd = match slot {
+            Slot::Huge => Loc::UserEntry(MM0, Slot::Huge),
+            Slot::Pte => Loc::PtePmd(MM0),
+        };
         let of_that = |kernel: &Kernel| {
-            Entry::table(kernel.address_of(&kernel.tables[of.index()].deposited)).0
+            let tables = &kernel.tables[of.index()];
+            let table = match slot {
+                Slot::Huge => &tables.deposited,
+                Slot::Pte => &tables.pte,
+            };
+            Entry::table(kernel.address_of(table)).0
         };
         let seen = Collect::default();
         let axes = Axes::named("tracked").unwrap();
@@ -381,17 +390,64 @@ fn a_walk_that_ends_in_another_mms_page_is_noticed_on_both_machines() {
             .run(|cpu| {
                 let kernel = cpu.kernel();
                 cpu.store(kernel.word(pmd), of_that(kernel));
-                axes.operation(cpu, touch);
+                axes.operation(cpu, Operation::UserAccess(slot, AccessKind::Load));
             })
             .unwrap();
         let found = host.violations().1;
-        let is_foreign = |v: &HostViolation| matches!(v, HostViolation::ForeignPage { .. });
-        assert_eq!(found.iter().any(is_foreign), noticed, "{found:?}");
+        assert_eq!(found.iter().any(foreign_host), noticed, "{found:?}");
 
         let mut state = SimState::new(env, 2, &[Some(MM0)]).unwrap();
         state.set(pmd, of_that(layout()));
-        state.apply(CPU0, Op::UserAccess(Slot::Huge, AccessKind::Load));
+        let cacheable = state.fills(CPU0).any(|s| s == slot);
+        assert_eq!(cacheable, slot == Slot::Pte, "a split page is not cached");
+        state.apply(CPU0, Op::UserAccess(slot, AccessKind::Load));
         let is_foreign = matches!(state.violation, Some(Violation::ForeignPage { .. }));
         assert_eq!(is_foreign, noticed, "{:?}", state.violation);
     }
+}
+
+#[test]
+fn the_simulated_walker_marks_what_it_used_and_nothing_else() {
+    const MARKS: u64 = Entry::ACCESSED | Entry::DIRTY;
+    let env = Environment {
+        cpus: 1,
+        mms: 1,
+        ..Environment::default()
+    };
+    let pte = Loc::UserEntry(MM0, Slot::Pte);
+    let mut state = SimState::new(env, 1, &[Some(MM0)]).unwrap();
+    assert_eq!(state.word(pte) & MARKS, 0);
+    state.apply(CPU0, Op::UserAccess(Slot::Pte, AccessKind::Load));
+    assert_eq!(state.word(pte) & MARKS, Entry::ACCESSED);
+    state.apply(CPU0, Op::UserAccess(Slot::Pte, AccessKind::Store));
+    assert_eq!(state.word(pte) & MARKS, MARKS);
+    // A store through a translation whose entry is another page's by now.
+    let other = Entry::user(compound_frame(MM0)).0;
+    state.set(pte, other);
+    state.apply(CPU0, Op::UserAccess(Slot::Pte, AccessKind::Store));
+    assert_eq!(state.word(pte), other);
+    assert!(state.violation.is_none(), "{:?}", state.violation);
+    // Its frame is gone: whoever reaches it by what the TLB has is noticed.
+    let mut freed = state;
+    freed.set(Loc::FrameRefs(small_frame(MM0)), 0);
+    freed.apply(CPU0, Op::UserAccess(Slot::Pte, AccessKind::Load));
+    let found = matches!(freed.violation, Some(Violation::FreedFrame { .. }));
+    assert!(found, "{:?}", freed.violation);
+    // Who has left the mm has nothing of it: the access is the fault that it is where nothing is mapped.
+    state.apply(CPU0, Op::LeaveMm(Loc::Cpumask(MM0)));
+    let left = state.apply(CPU0, Op::UserAccess(Slot::Pte, AccessKind::Load));
+    let mut empty = SimState::new(env, 1, &[Some(MM0)]).unwrap();
+    empty.set(pte, 0);
+    let fault = empty.apply(CPU0, Op::UserAccess(Slot::Pte, AccessKind::Load));
+    assert_eq!(left, fault);
+}
+
+#[test]
+fn a_lock_released_by_another_than_its_holder_is_noticed() {
+    let mut state = SimState::new(Environment::default(), 1, &[None, None]).unwrap();
+    let lock = Loc::PgdLock;
+    state.apply(CPU0, Op::TicketDraw(lock));
+    state.apply(CpuId(1), Op::TicketRelease(lock));
+    let found = matches!(state.violation, Some(Violation::NotHolder { .. }));
+    assert!(found, "{:?}", state.violation);
 }
