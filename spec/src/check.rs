@@ -14,6 +14,7 @@ use crate::verdict::{Counterexample, PropertyResult, States, Verdict};
 use std::time::Duration;
 
 mod packed;
+pub(crate) use packed::verdicts;
 
 /// What a check of one configuration came to.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 //! A queue is the rank of each context that waits; an unlock moves the next one on, as [`crate::spinlock`] does.
 
 mod cells;
+pub mod edit;
 pub mod facts;
 mod lock;
 mod places;

@@ -10,6 +10,7 @@
 
 pub mod check;
 pub mod compile;
+pub mod edit;
 pub mod eval;
 pub mod explore;
 pub mod export;

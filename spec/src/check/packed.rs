@@ -2,6 +2,7 @@
 //! a run for each violation from a search with paths, as far as the level where the last of them was seen first.
 
 use super::{CheckResult, judge};
+use crate::config::Config;
 use crate::lower::facts::Facts;
 use crate::lower::lower;
 use crate::model::Protocol;
@@ -72,6 +73,30 @@ fn is_violated(property: &Property, i: usize, found: &Found) -> bool {
     }
 }
 
+/// Every property's verdict, and which of its witnesses were reached.
+pub(crate) fn verdicts(
+    config: &Config,
+    found: &Found,
+) -> Vec<(Verdict, Vec<(&'static str, bool)>)> {
+    let judge = |(i, property): (usize, &Property)| {
+        let witnesses: Vec<_> = property
+            .witnesses(config)
+            .map(|w| (w.name, found.counts[FIRST_WITNESS_BIT + w.id as usize] > 0))
+            .collect();
+        let verdict = if is_violated(property, i, found) {
+            Verdict::Violated
+        } else if found.stopped.is_some() {
+            Verdict::Incomplete
+        } else if witnesses.iter().any(|(_, reached)| !reached) {
+            Verdict::Vacuous
+        } else {
+            Verdict::Holds
+        };
+        (verdict, witnesses)
+    };
+    PROPERTIES.iter().enumerate().map(judge).collect()
+}
+
 /// The level that a search with paths must reach to have a run for every violation.
 fn deepest_violation(found: &Found) -> Option<usize> {
     PROPERTIES
@@ -114,30 +139,14 @@ fn result(protocol: &Protocol, options: &Options, found: &Found, begun: Instant)
         Some((judged, memory)) => (judged.properties, memory),
         None => (Vec::new(), 0),
     };
-    let properties = PROPERTIES
-        .iter()
-        .enumerate()
-        .map(|(i, property)| {
-            let witnesses: Vec<_> = property
-                .witnesses(config)
-                .map(|w| (w.name, found.counts[FIRST_WITNESS_BIT + w.id as usize] > 0))
-                .collect();
-            let verdict = if is_violated(property, i, found) {
-                Verdict::Violated
-            } else if found.stopped.is_some() {
-                Verdict::Incomplete
-            } else if witnesses.iter().any(|(_, reached)| !reached) {
-                Verdict::Vacuous
-            } else {
-                Verdict::Holds
-            };
-            PropertyResult {
-                name: property.name,
-                verdict,
-                witnesses,
-                violating_states: found.counts[i],
-                counterexample: runs.get_mut(i).and_then(|r| r.counterexample.take()),
-            }
+    let properties = PROPERTIES.iter().zip(verdicts(config, found)).enumerate();
+    let properties = properties
+        .map(|(i, (property, (verdict, witnesses)))| PropertyResult {
+            name: property.name,
+            verdict,
+            witnesses,
+            violating_states: found.counts[i],
+            counterexample: runs.get_mut(i).and_then(|r| r.counterexample.take()),
         })
         .collect();
     let peak_memory_bytes = found.peak_bytes.max(memory);

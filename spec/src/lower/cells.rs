@@ -6,7 +6,7 @@ use crate::program::{Mode, Op, Reg};
 use shootdown_ir::system::{Cell, CellId, CellRef, Overflow, Part, X};
 
 /// Registers, in the order of [`Reg`].
-const REGS: [Reg; 11] = [
+pub(super) const REGS: [Reg; 11] = [
     Reg::Changed,
     Reg::NeedFlush,
     Reg::SentIpi,

@@ -179,7 +179,7 @@ impl Facts {
             owners: cells.owners.iter().map(|&o| slot(o)).collect(),
             readers: cells.readers.iter().map(|&r| slot(r)).collect(),
             idle_goals: ((1 << config.cpus()) - 1) << FIRST_IDLE_BIT,
-            lowers_rank: rank.lowered_by(&lowered.system),
+            lowers_rank: rank.lowered_by(machine.system()),
             rank,
             mm_cells: machine.bits(mm_cells),
         }
@@ -303,8 +303,11 @@ impl Facts {
     /// Holders of the lock that context `k` spins for, and whoever queues ahead of it.
     fn ahead(&self, words: &[u64], k: usize, queue: &[u8; 8]) -> u8 {
         let lock = queue[k];
-        let owner = self.owners[lock as usize - 1].get(words);
-        let mut who = match owner {
+        // A rank without a lock: only an edited protocol has it.
+        let Some(owner) = (lock as usize).checked_sub(1) else {
+            return 0;
+        };
+        let mut who = match self.owners[owner].get(words) {
             0 => 0,
             owner => 1u8 << (owner - 1),
         };

@@ -112,6 +112,12 @@ impl Places {
         self.lists[level].len()
     }
 
+    /// The place of that number; `None` for idle.
+    pub(super) fn at(&self, level: usize, number: i64) -> Option<Place> {
+        let index = usize::try_from(number.checked_sub(1)?).ok()?;
+        self.lists.get(level)?.get(index).copied()
+    }
+
     pub(super) fn number(&self, level: usize, place: Place) -> i64 {
         i64::from(self.numbers[level][&place])
     }
