@@ -28,6 +28,17 @@ pub enum CliError {
         "--workload: {0}\n  `shootdown list workloads` and `shootdown list programs` show the names"
     )]
     Workload(#[from] WorkloadError),
+    /// No cell has the text in its command.
+    #[error(
+        "--cells: no cell of the matrix with at most 120,000 states and no deviation has `{0}` in its command\n  \
+         `shootdown matrix --format json` has the commands"
+    )]
+    NoCell(String),
+    /// Bounds of a search that was not asked for.
+    #[error(
+        "--cells and --timeout go with --generate or --guards\n  `shootdown mutants --help` says what they do"
+    )]
+    Edits,
     /// What the checker can do and real threads cannot.
     #[error("{0}\n  `shootdown stress --help` has the bounds")]
     Stress(String),

@@ -1,6 +1,7 @@
 //! `mutants`: faults put in on purpose, and who noticed them.
 
 mod docs;
+mod generated;
 mod json;
 mod text;
 
@@ -22,10 +23,10 @@ const STRESS: Duration = Duration::from_secs(10);
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  every fault was noticed by everybody who must
+  0  every fault was noticed by everybody who must, or it is said why not
   1  a fault survived, or a generated page is stale
   2  usage, or unreadable input
-  3  cut off by Ctrl-C; what is finished is printed
+  3  cut off by Ctrl-C or --timeout; what is finished is printed
   4  internal error";
 
 /// Arguments of `mutants`.
@@ -45,6 +46,22 @@ pub struct Args {
     /// Real threads as well, for the faults they have: up to 10 seconds each
     #[arg(long)]
     stress: bool,
+    /// N random edits of the specification instead: of its guards, assignments, operands and constants
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000),
+          conflicts_with_all = ["name", "list", "show", "stress", "guards"])]
+    generate: Option<u32>,
+    /// Which edits are drawn: the same seed draws the same
+    #[arg(long, value_name = "S", default_value_t = 1, requires = "generate")]
+    seed: u64,
+    /// Leave out every clause of every guard and condition of the specification, one at a time
+    #[arg(long, conflicts_with_all = ["name", "list", "show", "stress"])]
+    guards: bool,
+    /// Only in the cells of the matrix whose command contains TEXT
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["name", "list", "show", "stress", "docs", "check_docs"])]
+    cells: Option<String>,
+    /// Stop edits after this time: 90s, 5m, 1h
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["name", "list", "show", "stress"])]
+    timeout: Option<String>,
     /// Write the generated part of docs/mutants.md, DIR being the root of the tree
     #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "stress"])]
     docs: Option<PathBuf>,
@@ -75,13 +92,13 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         }
         return Ok(ExitCode::AsPromised);
     }
-    if let Some(root) = args.docs.as_ref().or(args.check_docs.as_ref()) {
-        // Not after all the work.
-        let (path, _) = docs::read(root)?;
-        if args.docs.is_some() {
-            output::try_out(&path)?;
-        }
+    if args.generate.is_some() || args.guards {
+        return generated::run(args);
     }
+    if args.cells.is_some() || args.timeout.is_some() {
+        return Err(CliError::Edits);
+    }
+    args.try_out()?;
     let wanted: Vec<_> = mutants::mutants().filter(|m| args.wants(m)).collect();
     let started = Instant::now();
     let (tried, stopped) = try_all(&wanted, args.stress)?;
@@ -95,11 +112,11 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::Incomplete);
     }
     if let Some(root) = &args.docs {
-        docs::write(&tried, root)?;
+        docs::write(root, docs::CATALOGUE, &docs::table(&tried))?;
     }
     let mut as_promised = tried.iter().all(|t| t.evidence.as_expected(t.mutant));
     if let Some(root) = &args.check_docs
-        && let Some(page) = docs::stale(&tried, root)?
+        && let Some(page) = docs::stale(root, docs::CATALOGUE, &docs::table(&tried))?
     {
         output::complain!(
             "stale: {} (`shootdown mutants --docs .` makes it anew)",
@@ -114,6 +131,17 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
 }
 
 impl Args {
+    /// Tries the page that will be written or compared, before the work.
+    fn try_out(&self) -> Result<(), CliError> {
+        if let Some(root) = self.docs.as_ref().or(self.check_docs.as_ref()) {
+            let (path, _) = docs::read(root)?;
+            if self.docs.is_some() {
+                output::try_out(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     fn wants(&self, mutant: &Mutant) -> bool {
         match &self.show {
             Some(name) => mutant.name == name,

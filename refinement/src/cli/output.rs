@@ -98,6 +98,15 @@ impl ProgressLine {
         })
     }
 
+    /// How far work has come that is no search.
+    pub fn done(&self, message: &str, elapsed: Duration) {
+        if elapsed > Duration::from_secs(1) && self.bar.is_hidden() && shows_progress() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.set_message(message.to_string());
+        self.bar.tick();
+    }
+
     /// How far a file was read.
     pub fn read(&self, bytes: u64, elapsed: Duration) {
         if elapsed > Duration::from_secs(1) && self.bar.is_hidden() && shows_progress() {

@@ -32,11 +32,17 @@ pub struct RandomResult {
 }
 
 /// Numbers that look random: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), eight lines and the same everywhere.
-#[derive(Clone, Copy)]
-struct SplitMix(u64);
+#[derive(Clone, Copy, Debug)]
+pub struct SplitMix(u64);
 
 impl SplitMix {
-    fn below(&mut self, n: usize) -> usize {
+    /// The numbers that belong to a seed.
+    pub fn new(seed: u64) -> SplitMix {
+        SplitMix(seed)
+    }
+
+    /// The next number, below `n`; 0 where there is none.
+    pub fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

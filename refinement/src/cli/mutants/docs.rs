@@ -6,11 +6,18 @@ use crate::cli::output;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const BEGIN: &str = "<!-- mutants:begin -->\n";
-const END: &str = "<!-- mutants:end -->";
+/// Where a part begins and ends.
+type Markers = (&'static str, &'static str);
+
+/// The kill matrix of the catalogue.
+pub(super) const CATALOGUE: Markers = ("<!-- mutants:begin -->\n", "<!-- mutants:end -->");
+/// Random edits of the specification.
+pub(super) const GENERATED: Markers = ("<!-- generated:begin -->\n", "<!-- generated:end -->");
+/// What is left of every clause of the specification.
+pub(super) const GUARDS: Markers = ("<!-- guards:begin -->\n", "<!-- guards:end -->");
 
 /// The kill matrix.
-fn table(tried: &[Tried]) -> String {
+pub(super) fn table(tried: &[Tried]) -> String {
     let tally = tally(tried);
     let mut text = format!(
         "{} faults: {} noticed by the refinement, {} argued to be equivalent, {}; the longest shortest \
@@ -62,29 +69,34 @@ pub(super) fn read(root: &Path) -> Result<(PathBuf, String), CliError> {
     }
 }
 
-fn page(tried: &[Tried], root: &Path) -> Result<(PathBuf, String, String), CliError> {
+fn page(root: &Path, markers: Markers, table: &str) -> Result<(PathBuf, String, String), CliError> {
     let (path, old) = read(root)?;
+    let (begin, end) = markers;
     let parts = old
-        .split_once(BEGIN)
-        .and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
+        .split_once(begin)
+        .and_then(|(head, rest)| Some((head, rest.split_once(end)?.1)));
     // Without markers there is nothing that could be fresh.
     let new = parts.map_or(String::new(), |(head, tail)| {
-        format!("{head}{BEGIN}{}{END}{tail}", table(tried))
+        format!("{head}{begin}{table}{end}{tail}")
     });
     Ok((path, old, new))
 }
 
-/// Writes it.
-pub(super) fn write(tried: &[Tried], root: &Path) -> Result<(), CliError> {
-    let (path, old, new) = page(tried, root)?;
+/// Writes the part between the markers.
+pub(super) fn write(root: &Path, markers: Markers, table: &str) -> Result<(), CliError> {
+    let (path, old, new) = page(root, markers, table)?;
     if new.is_empty() || new == old {
         return Ok(());
     }
     output::write_file(&path, new)
 }
 
-/// The page, if it differs from what this run came to.
-pub(super) fn stale(tried: &[Tried], root: &Path) -> Result<Option<PathBuf>, CliError> {
-    let (path, old, new) = page(tried, root)?;
+/// The page, if its part between the markers differs.
+pub(super) fn stale(
+    root: &Path,
+    markers: Markers,
+    table: &str,
+) -> Result<Option<PathBuf>, CliError> {
+    let (path, old, new) = page(root, markers, table)?;
     Ok((old != new).then_some(path))
 }
