@@ -88,7 +88,7 @@ impl<'a> Compare<'a> {
                     0 => a.arrives == b.arrives,
                     _ => a.executes == b.executes,
                 };
-                !steps.is_empty() && !(gates && steps.iter().all(same))
+                !(steps.is_empty() || gates && steps.iter().all(same))
             });
             (ContextId(c as u32), places.collect::<Vec<_>>())
         });

@@ -333,9 +333,9 @@ fn context_words(here: &Here, code: u8) -> &'static str {
         usize::from(code / 2) == here.cpu,
     ) {
         (true, _) => "this",
-        (false, true) if code % 2 == 0 => "the task below",
+        (false, true) if code.is_multiple_of(2) => "the task below",
         (false, true) => "the interrupt above",
-        (false, false) if code % 2 == 0 => "another cpu's task",
+        (false, false) if code.is_multiple_of(2) => "another cpu's task",
         (false, false) => "another cpu's interrupt",
     }
 }
