@@ -1,6 +1,10 @@
 //! The store buffers against what is published of x86-TSO: Owens, Sarkar and Sewell, "A better x86 memory model: x86-TSO"
 //! (2009), and the shapes of herd7's `x86` tests. Each outcome is derivable by hand from the machine of that paper.
 
+#[path = "pages/fresh.rs"]
+mod page;
+
+use page::{fresh, root};
 use shootdown_ir::Memory;
 use shootdown_ir::check::{Verdict, check};
 use shootdown_ir::compile::compile;
@@ -10,7 +14,6 @@ use shootdown_lang::parse_with;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 /// A test: a CPU's statements each (`mfence` between some), and the outcome that is asked about.
 struct Litmus {
@@ -214,6 +217,115 @@ const TESTS: &[Litmus] = &[
         exists: "r0 == 0 && r1 == 1",
         tso: true,
     },
+    Litmus {
+        name: "SB over cond_resched()",
+        threads: &[
+            &["x = 1", "cond_resched()", "r0 = y"],
+            &["y = 1", MFENCE, "r1 = x"],
+        ],
+        exists: "r0 == 0 && r1 == 0",
+        tso: true,
+    },
+    Litmus {
+        name: "SB over schedule()",
+        threads: &[
+            &["x = 1", "schedule()", "r0 = y"],
+            &["y = 1", MFENCE, "r1 = x"],
+        ],
+        exists: "r0 == 0 && r1 == 0",
+        tso: false,
+    },
+    Litmus {
+        name: "SB over a wait_event() that finds its condition",
+        threads: &[
+            &["x = 1", "wait_event(free)", "r0 = y"],
+            &["y = 1", MFENCE, "r1 = x"],
+        ],
+        exists: "r0 == 0 && r1 == 0",
+        tso: true,
+    },
+    Litmus {
+        name: "SB over raise_softirq()",
+        threads: &[
+            &["x = 1", "raise_softirq(&soft)", "r0 = y"],
+            &["y = 1", MFENCE, "r1 = x"],
+        ],
+        exists: "r0 == 0 && r1 == 0",
+        tso: true,
+    },
+    Litmus {
+        name: "SB over tasklet_schedule(), which is locked",
+        threads: &[
+            &["x = 1", "tasklet_schedule(&soft)", "r0 = y"],
+            &["y = 1", MFENCE, "r1 = x"],
+        ],
+        exists: "r0 == 0 && r1 == 0",
+        tso: false,
+    },
+    Litmus {
+        name: "SB over interrupts, preemption and RCU",
+        threads: &[
+            &[
+                "x = 1",
+                "local_irq_disable()",
+                "local_irq_enable()",
+                "preempt_disable()",
+                "preempt_enable()",
+                "rcu_read_lock()",
+                "rcu_read_unlock()",
+                "r0 = y",
+            ],
+            &["y = 1", MFENCE, "r1 = x"],
+        ],
+        exists: "r0 == 0 && r1 == 0",
+        tso: true,
+    },
+    Litmus {
+        name: "SB over write_lock(), which is locked",
+        threads: &[
+            &["x = 1", "write_lock(&rw)", "write_unlock(&rw)", "r0 = y"],
+            &["y = 1", MFENCE, "r1 = x"],
+        ],
+        exists: "r0 == 0 && r1 == 0",
+        tso: false,
+    },
+    Litmus {
+        name: "SB over a trylock that fails",
+        threads: &[
+            &[
+                "x = 1",
+                "r2 = spin_trylock(&never)",
+                "r0 = y",
+                "if (r2) spin_unlock(&never)",
+            ],
+            &["y = 1", MFENCE, "r1 = x"],
+            &["spin_lock(&never)", "spin_unlock(&never)"],
+        ],
+        exists: "r0 == 0 && r1 == 0 && r2 == 0",
+        tso: true,
+    },
+    Litmus {
+        name: "SB over wake_up(), which takes the queue's lock",
+        threads: &[
+            &["x = 1", "wake_up(&queue)", "r0 = y"],
+            &["y = 1", MFENCE, "r1 = x"],
+        ],
+        exists: "r0 == 0 && r1 == 0",
+        tso: false,
+    },
+    Litmus {
+        name: "SB over an IPI",
+        threads: &[
+            &[
+                "x = 1",
+                "smp_call_function_single(1, ipi, NULL, 0)",
+                "r0 = y",
+            ],
+            &["y = 1", MFENCE, "r1 = x"],
+        ],
+        exists: "r0 == 0 && r1 == 0",
+        tso: false,
+    },
 ];
 
 impl Litmus {
@@ -221,6 +333,8 @@ impl Litmus {
         let mut text = format!("scenario \"{}\"; cpus {};\n", self.name, self.threads.len());
         text += "int x in 0..2, y in 0..2; atomic_t z; spinlock_t l; struct mutex m;\n";
         text += "int r0 in 0..2, r1 in 0..2, r2 in 0..2, r3 in 0..2; int done in 0..4;\n";
+        text += "rwlock_t rw; spinlock_t never; bool free = 1; wait_queue_head_t queue;\n";
+        text += "void ipi(void *info) { } softirq soft on CPU0 raised { }\n";
         for (cpu, thread) in self.threads.iter().enumerate() {
             text += &format!("task t{cpu} on CPU{cpu} {{ ");
             for statement in *thread {
@@ -255,32 +369,6 @@ impl Litmus {
     }
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// docs/memory.md has this between its marks; or gets it.
-fn fresh(mark: &str, table: &str) {
-    let _one_at_a_time = WRITING.lock();
-    let path = root().join("docs/memory.md");
-    let text = fs::read_to_string(&path).expect("the page is there");
-    let (begin, end) = (
-        format!("<!-- {mark}:begin -->\n"),
-        format!("<!-- {mark}:end -->"),
-    );
-    let (before, rest) = text.split_once(&begin).expect("the page has the mark");
-    let (now, after) = rest.split_once(&end).expect("the page has its end");
-    if now != table {
-        assert!(
-            std::env::var_os("SHOOTDOWN_WRITE_DOCS").is_some(),
-            "docs/memory.md: `{mark}` is not fresh; SHOOTDOWN_WRITE_DOCS=1 cargo test -p shootdown-lang --test litmus writes it"
-        );
-        fs::write(&path, format!("{before}{begin}{table}{end}{after}")).expect("it can be written");
-    }
-}
-
-static WRITING: Mutex<()> = Mutex::new(());
-
 #[test]
 fn the_page_has_every_outcome() {
     let mut table = "| test | CPUs | outcome | x86 | states |\n|---|---|---|---|--:|\n".to_string();
@@ -300,7 +388,7 @@ fn the_page_has_every_outcome() {
             test.exists
         );
     }
-    fresh("litmus", &table);
+    fresh("litmus", "memory.md", "litmus", &table);
 }
 
 /// The violated properties of a file of the corpus.
@@ -345,7 +433,7 @@ fn store_buffers_add_behaviour_and_take_none_away() {
             let _ = writeln!(table, "| `{name}` | {} | {} |", told(&sc), told(&tso));
         }
     }
-    fresh("changed", &table);
+    fresh("litmus", "memory.md", "changed", &table);
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! docs/language.md and docs/corpus.md have the tables that the code has. `SHOOTDOWN_WRITE_DOCS=1` writes them.
 
+#[path = "pages/fresh.rs"]
+mod page;
+
+use page::{fresh, root};
 use shootdown_ir::Expect;
 use shootdown_ir::check::{Verdict, check};
 use shootdown_ir::compile::compile;
@@ -10,33 +14,7 @@ use shootdown_ir::report::Story;
 use shootdown_lang::{CODES, calls, parse, refused};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// The page has this between its marks; or gets it.
-fn fresh(page: &str, mark: &str, table: &str) {
-    let path = root().join("docs").join(page);
-    let text = fs::read_to_string(&path).expect("the page is there");
-    let (begin, end) = (
-        format!("<!-- {mark}:begin -->\n"),
-        format!("<!-- {mark}:end -->"),
-    );
-    let (before, rest) = text.split_once(&begin).expect("the page has the mark");
-    let (now, after) = rest.split_once(&end).expect("the page has its end");
-    if now == table {
-        return;
-    }
-    if std::env::var_os("SHOOTDOWN_WRITE_DOCS").is_some() {
-        fs::write(&path, format!("{before}{begin}{table}{end}{after}")).expect("it can be written");
-        return;
-    }
-    panic!(
-        "docs/{page}: the table `{mark}` is not fresh; SHOOTDOWN_WRITE_DOCS=1 cargo test -p shootdown-lang --test reference writes it"
-    );
-}
+use std::path::PathBuf;
 
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
@@ -65,13 +43,13 @@ fn the_reference_has_every_call_every_refusal_and_every_code() {
         }
     }
     table.push('\n');
-    fresh("language.md", "calls", &table);
+    fresh("reference", "language.md", "calls", &table);
 
     let mut table = "| call | write instead |\n|---|---|\n".to_string();
     for (name, help) in refused() {
         let _ = writeln!(table, "| `{name}` | {} |", cell(help));
     }
-    fresh("language.md", "refused", &table);
+    fresh("reference", "language.md", "refused", &table);
 
     let mut table = "| code | | what it says |\n|---|---|---|\n".to_string();
     for code in CODES {
@@ -84,7 +62,7 @@ fn the_reference_has_every_call_every_refusal_and_every_code() {
             cell(first)
         );
     }
-    fresh("language.md", "codes", &table);
+    fresh("reference", "language.md", "codes", &table);
 }
 
 #[test]
@@ -139,5 +117,5 @@ fn the_page_of_the_corpus_has_what_comes_out() {
             Order::of(p).proof().name(),
         );
     }
-    fresh("corpus.md", "corpus", &table);
+    fresh("reference", "corpus.md", "corpus", &table);
 }

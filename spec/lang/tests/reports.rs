@@ -1,5 +1,9 @@
 //! Counterexamples of the corpus as people read them, and their strings.
 
+#[path = "pages/fresh.rs"]
+mod page;
+
+use page::fresh;
 use shootdown_ir::check::{Verdict, check};
 use shootdown_ir::compile::compile;
 use shootdown_ir::explore::Bounds;
@@ -96,4 +100,40 @@ fn every_printed_run_replays_to_the_state_it_was_printed_of() {
         });
     }
     assert!(runs > 40, "only {runs} runs were told");
+}
+
+#[test]
+fn the_page_on_memory_quotes_a_run() {
+    let text = report("waitqueue-active.before.sd", "no_deadlock", 100);
+    let from = text.find("    line  CPU0").expect("the columns");
+    let to = text.find("\n\nAfter step").expect("their end");
+    fresh(
+        "reports",
+        "memory.md",
+        "run",
+        &format!("```\n{}\n```\n", &text[from..to]),
+    );
+}
+
+#[test]
+fn who_may_still_be_called_is_not_said_to_be_missing() {
+    let text = "scenario \"x\"; cpus 2;
+bool kicked, s;
+void kick(void *i) { kicked = true; }
+task a on CPU0 { s = 1; while (!kicked) cpu_relax(); }
+task b on CPU1 { while (!s) cpu_relax(); assert(0); smp_call_function_single(0, kick, NULL, 0); }
+";
+    let checked = shootdown_lang::parse(text, "x.sd").expect("it reads");
+    let system = compile(&checked.protocol).expect("it compiles");
+    let machine = Machine::new(&system);
+    let outcome = check(&checked.protocol, &machine, Bounds::default());
+    let failed = outcome.result("assertion").expect("there is one");
+    let story = Story::counterexample(&checked.protocol, &machine, &outcome, failed);
+    let wide = TextOptions {
+        width: 200,
+        ..TextOptions::default()
+    };
+    let told = story.expect("it fails").text(&wide);
+    assert!(told.contains("nobody that runs could end it"), "{told}");
+    assert!(!told.contains("nobody is left"), "{told}");
 }

@@ -297,7 +297,15 @@ impl Compiler<'_> {
         let it = &self.system.contexts[step.context.index()];
         match step.what {
             What::Drain => return X::FALSE,
-            What::Switch | What::End => return X::TRUE,
+            What::Switch => return X::TRUE,
+            // A task that runs again comes back from user space, which is no barrier.
+            What::End => {
+                let again = self.system.objects.left[step.context.index()];
+                return match again {
+                    Some(left) if it.kind == Kind::Task => left.get().is(0),
+                    _ => X::TRUE,
+                };
+            }
             // The softirq of an interrupt runs right behind its handler, which was entered by a barrier; bottom halves
             // that local_bh_enable() runs are called like a function.
             What::Start => {
@@ -313,9 +321,7 @@ impl Compiler<'_> {
             false => X::FALSE,
         };
         let line = &self.p.source(it.source).program[it.places[step.at as usize - 1].line];
-        if line.access == Access::Locked {
-            return X::TRUE;
-        }
+        let locked = X::Const(i64::from(line.access == Access::Locked));
         let own = match (&line.op, step.what) {
             (Op::Lock(..) | Op::SynchronizeRcu, What::Granted) => X::FALSE,
             // Half done: see `buffered_step`.
@@ -326,11 +332,13 @@ impl Compiler<'_> {
             | (Op::SendIpi { .. }, _)
             | (Op::CrossCall { .. }, _)
             | (Op::AwaitAcks { .. }, _)
-            | (Op::Raise { .. }, _)
             | (Op::Cancel(_), _)
             | (Op::Mask(..), _)
-            | (Op::Yield, _)
             | (Op::Return, _) => X::TRUE,
+            (Op::Update(_) | Op::Raise { .. } | Op::Yield, _) => locked,
+            // A wait that ends only reads; it has slept behind a barrier, or found at once what it waits for.
+            (Op::Await { then, .. }, _) if then.is_empty() => X::FALSE,
+            (Op::Await { .. }, _) => locked,
             // One that fails only reads.
             (Op::TryLock { .. }, _) => self.taken_if.get(&(n as u32)).cloned().unwrap_or(X::TRUE),
             (Op::Unlock(lock, mode), _) => X::Const(i64::from(!Self::releases_by_a_store(
@@ -338,10 +346,8 @@ impl Compiler<'_> {
                 *mode,
             ))),
             (
-                Op::Update(_)
-                | Op::Branch { .. }
+                Op::Branch { .. }
                 | Op::Goto(_)
-                | Op::Await { .. }
                 | Op::Irq(_)
                 | Op::BhDisable(_)
                 | Op::PreemptDisable(_)
@@ -527,11 +533,11 @@ impl Compiler<'_> {
             }
             assigns.push(Assign { when, to, value });
         }
-        // What still stands in the buffer has not happened for who looks at the end.
+        // A lock whose release is on its way is not held for who looks at the end.
         let checks = step.checks.iter().map(|(check, x)| {
             let x = buffer.through(x);
             match (check, step.what) {
-                (Check::Balance, What::End) => (*check, x.or(buffer.empty().not())),
+                (Check::Balance, What::End) => (*check, x.or(buffer.releases(|_| true))),
                 _ => (*check, x),
             }
         });

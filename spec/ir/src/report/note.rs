@@ -203,7 +203,8 @@ impl Story<'_> {
                     false => "spins",
                 };
                 match writers.as_slice() {
-                    [] => format!("{verb}: nobody is left who could end it"),
+                    // Somebody may come who could.
+                    [] => format!("{verb}: nobody that runs could end it"),
                     writers if self.waits.awaits_ipi(&self.states[n], context) => {
                         format!("awaits {}", list(writers.iter().map(|&w| self.named(w))))
                     }

@@ -186,7 +186,10 @@ impl Story<'_> {
             values => format!(" ({values})"),
         };
         let could = match writers {
-            [] => "; nobody is left who could end it".to_string(),
+            [] if self.stuck() >> context.0 & 1 == 1 => {
+                "; nobody is left who could end it".to_string()
+            }
+            [] => "; nobody that runs could end it".to_string(),
             writers => format!(
                 "; could be ended by {}",
                 list(writers.iter().map(|&w| self.could(n, w)))
