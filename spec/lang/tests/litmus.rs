@@ -121,6 +121,12 @@ const TESTS: &[Litmus] = &[
         tso: false,
     },
     Litmus {
+        name: "CoWR, two stores on their way",
+        threads: &[&["x = 1", "x = 2", "r0 = x"], &["r1 = x"]],
+        exists: "r0 == 1",
+        tso: false,
+    },
+    Litmus {
         name: "n4",
         threads: &[&["r0 = x", "x = 1"], &["r1 = x", "x = 2"]],
         exists: "r0 == 2 && r1 == 1",
