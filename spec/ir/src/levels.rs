@@ -38,6 +38,16 @@ pub trait Observe: Sync {
 
     /// Is this an end that must not be: somebody has work left?
     fn has_work_left(&self, facts: u64) -> bool;
+
+    /// Do states stand for others? Then [`canon`](Self::canon) is asked of every state found.
+    fn reduces(&self) -> bool {
+        false
+    }
+
+    /// Puts the state that stands for this one in its place; the facts of states that were passed on the way there.
+    fn canon<const W: usize>(&self, _words: &mut [u64; W], _memory: &mut Self::Memory) -> u64 {
+        0
+    }
 }
 
 /// What is told while it runs, at the end of every level and every now and then.
@@ -192,10 +202,14 @@ fn levels<const W: usize, O: Observe>(
         return found;
     };
     let mut level: Vec<Vec<[u64; W]>> = vec![Vec::new()];
+    let mut memory = O::Memory::default();
     for state in packed.machine().initial() {
         let mut words = [0; W];
         words.copy_from_slice(&state);
         found.generated += 1;
+        if observe.reduces() {
+            found.pass(observe.canon(&mut words, &mut memory));
+        }
         if table.insert(table::fingerprint(&words)) {
             level[0].push(words);
         }
@@ -283,6 +297,16 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Found {
+    /// Facts of states that are passed before the first level.
+    fn pass(&mut self, mut facts: u64) {
+        while facts != 0 {
+            let fact = facts.trailing_zeros() as usize;
+            self.counts[fact] += 1;
+            self.first[fact] = Some(0);
+            facts &= facts - 1;
+        }
+    }
+
     fn add<const W: usize>(&mut self, part: &Part<W>, depth: usize) {
         self.generated += part.generated;
         self.terminal += part.terminal;
@@ -427,21 +451,32 @@ impl<const W: usize, O: Observe> Work<'_, W, O> {
                 part.count(facts);
                 let before = part.generated;
                 let mut rank = None;
+                let mut passed = 0;
                 let result = self.packed.successors(state, &mut ready, |step, next| {
                     part.generated += 1;
-                    let mut not_lowered = || {
+                    let mut not_lowered = |next: &[u64; W]| {
                         let rank = *rank.get_or_insert_with(|| self.observe.rank(state));
                         self.observe.rank(next) >= rank
                     };
-                    if !self.observe.lowers_rank(step) {
-                        part.not_lowered += u64::from(not_lowered());
-                    } else {
-                        debug_assert!(!not_lowered(), "step {step} is known to lower the rank");
+                    let mut next = *next;
+                    let mut lowers = self.observe.lowers_rank(step);
+                    debug_assert!(!lowers || !not_lowered(&next), "step {step} lowers no rank");
+                    if self.observe.reduces() {
+                        let found = next;
+                        passed |= self.observe.canon(&mut next, &mut memory);
+                        // Of another state nothing is known: the rank has to fall to the one that stands for it.
+                        lowers &= next == found;
                     }
-                    let print = table::fingerprint(next);
+                    if !lowers {
+                        part.not_lowered += u64::from(not_lowered(&next));
+                    }
+                    let print = table::fingerprint(&next);
                     table.prefetch(print);
-                    batch.push((*next, print));
+                    batch.push((next, print));
                 });
+                if passed != 0 {
+                    part.count(passed);
+                }
                 match result {
                     Ok(0) if self.observe.has_work_left(facts) => part.ends += 1,
                     Ok(_) => {}
