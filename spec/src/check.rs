@@ -13,7 +13,12 @@ use crate::trace::Trace;
 use crate::verdict::{Counterexample, PropertyResult, States, Verdict};
 use std::time::Duration;
 
+mod memory;
 mod packed;
+pub use memory::{
+    BufferedProperty, BufferedResult, BufferedRun, BufferedStep, Does, NotChecked,
+    check_with_store_buffers,
+};
 pub(crate) use packed::verdicts;
 
 /// What a check of one configuration came to.

@@ -20,6 +20,7 @@
 //! and one huge pmd per mm, bounded CPUs, mms and operations: `docs/assumptions.md`.
 
 pub mod actor;
+pub mod barrier;
 pub mod check;
 pub mod config;
 pub mod cpu;

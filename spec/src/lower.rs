@@ -9,6 +9,7 @@ mod cells;
 pub mod edit;
 pub mod facts;
 mod lock;
+mod memory;
 mod places;
 mod rank;
 mod start;
@@ -49,6 +50,8 @@ pub struct Lowered<'a> {
     pub system: System,
     cells: Cells,
     places: Places,
+    /// By CPU; empty where memory is sequentially consistent.
+    stores: Vec<memory::Stores>,
 }
 
 /// The system of a configuration.
@@ -74,6 +77,7 @@ pub fn lower(config: &Config) -> Result<Lowered<'_>, NotLowered> {
         },
         cells: Cells::default(),
         places,
+        stores: Vec::new(),
     };
     lowering.allocate();
     for cpu in 0..config.cpus() {

@@ -9,6 +9,7 @@
 //! column of the CPU that executes it, under the function it is in. The marks left of each
 //! column show in every row what that CPU has: interrupts off, locks held, locks spun for.
 
+mod buffered;
 mod columns;
 mod cycle;
 mod event;
@@ -23,6 +24,7 @@ use crate::property::Property;
 use crate::schedule::schedule;
 use crate::state::State;
 use crate::trace::Trace;
+pub use buffered::buffered;
 pub use record::{Elsewhere, StepRecord, steps};
 pub use svg::svg;
 pub use waits::{WaitGraph, wait, wait_graph};

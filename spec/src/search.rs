@@ -66,6 +66,22 @@ pub struct Progress {
     pub rate: f64,
 }
 
+impl Progress {
+    /// What the engine on packed states tells.
+    pub(crate) fn of_levels(p: &shootdown_ir::levels::Progress, elapsed: Duration) -> Progress {
+        Progress {
+            unique: p.distinct,
+            generated: p.generated,
+            expanded: p.distinct - p.width,
+            depth: p.level,
+            frontier: p.width,
+            elapsed,
+            memory_bytes: p.bytes,
+            rate: p.distinct as f64 / elapsed.as_secs_f64().max(1e-9),
+        }
+    }
+}
+
 /// Called at the end of every level and about every 100 ms, from whichever thread is at hand, never from two at
 /// once. It delays the search, so keep it short.
 pub type ProgressFn = Arc<dyn Fn(&Progress) + Send + Sync>;

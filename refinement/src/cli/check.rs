@@ -1,5 +1,7 @@
 //! `check`: one design in one environment.
 
+mod memory;
+
 use super::Format;
 use super::bounds::Bounds;
 use super::ci::{self, CiArgs};
@@ -12,6 +14,7 @@ use super::subject::Subject;
 use clap::ValueHint;
 use shootdown_ir::Memory;
 use shootdown_refinement::ci::Report;
+use shootdown_spec::barrier::Barrier;
 use shootdown_spec::check::{CheckResult, check};
 use shootdown_spec::config::Config;
 use shootdown_spec::model::Protocol;
@@ -33,9 +36,13 @@ pub struct Args {
     /// Two scenario files beside each other: what changed, in the text, in the verdicts and in the run
     #[arg(long, requires = "files")]
     pub(in crate::cli) compare: bool,
-    /// Scenario files: memory as on x86 (a store buffer on each CPU), or sequentially consistent, whatever the file says
+    /// Memory as on x86 (a store buffer on each CPU), or sequentially consistent, whatever a scenario file says
     #[arg(long, value_name = "MODEL")]
     pub(in crate::cli) memory: Option<MemoryModel>,
+    /// With `--memory tso`, a design without these barriers (`list barriers`)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "memory", conflicts_with = "files",
+          value_parser = memory::barrier)]
+    without_barrier: Vec<Barrier>,
     #[command(flatten)]
     subject: Subject,
     #[command(flatten)]
@@ -80,7 +87,10 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         return scenario::check::run(args);
     }
     if args.memory == Some(MemoryModel::Tso) {
-        return Err(CliError::Designs);
+        return memory::run(args);
+    }
+    if !args.without_barrier.is_empty() {
+        return Err(CliError::NothingToLeaveOut);
     }
     known(args.property.as_deref())?;
     let config = args.subject.config("tracked", "everything")?;

@@ -9,6 +9,7 @@ use shootdown_ir::report::ReplayError;
 use shootdown_refinement::bare::BareError;
 use shootdown_refinement::mutants::evidence::EvidenceError;
 use shootdown_refinement::scenario::LoadError;
+use shootdown_spec::check::NotChecked;
 use shootdown_spec::config::ConfigError;
 use shootdown_spec::schedule::ScheduleError;
 use shootdown_spec::workload::WorkloadError;
@@ -200,12 +201,19 @@ pub enum CliError {
     /// `--compare` with more or fewer files than two.
     #[error("--compare takes two files, before and after; here are {0}")]
     Compare(usize),
-    /// Store buffers for a design.
+    /// A design that cannot be checked with store buffers.
+    #[error(transparent)]
+    NotBuffered(NotChecked),
+    /// A bound that this search does not have.
     #[error(
-        "designs are checked on sequentially consistent memory; --memory tso is for scenario files, \
-         which spec/corpus/protocol-2011.*.sd are of the designs"
+        "--memory tso with a design has no bound on states; --max-memory and --timeout bound it"
     )]
-    Designs,
+    StatesOfStoreBuffers,
+    /// A barrier left out where none is needed.
+    #[error(
+        "--without-barrier is for --memory tso: where memory is sequentially consistent, no barrier does anything"
+    )]
+    NothingToLeaveOut,
     /// A scenario without a run.
     #[error(
         "{0}: a scenario; replay what of it? `shootdown replay 'STRING' {0}`, as `shootdown check` prints it"

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use shootdown_refinement::map;
+use shootdown_spec::barrier::BARRIERS;
 use shootdown_spec::config::Config;
 use shootdown_spec::design::{DESIGNS, Flush, PgdLock, Ptl};
 use shootdown_spec::environment::{ENVIRONMENTS, FlushBackend};
@@ -35,6 +36,8 @@ pub enum Section {
     Workloads,
     /// Deliberate deviations.
     Variants,
+    /// What keeps stores in order, and can be left out with `check --memory tso`.
+    Barriers,
     /// Commands on scenario files, and what they are written in.
     Scenarios,
     /// The steps of every program of one configuration.
@@ -291,6 +294,14 @@ fn listing(section: Section, args: &Args) -> Result<Listing, CliError> {
             SCENARIOS
                 .iter()
                 .map(|(name, about)| vec![s(name), s(about)])
+                .collect(),
+        ),
+        Section::Barriers => listing(
+            "Barriers (check --memory tso --without-barrier)",
+            &["name", "without it", "source"],
+            BARRIERS
+                .iter()
+                .map(|b| vec![s(b.name), s(b.without), s(b.source)])
                 .collect(),
         ),
         Section::Variants => listing(

@@ -64,6 +64,7 @@ pub fn check<'a>(
             .map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
         until: limits.time.and_then(|time| start.checked_add(time)),
         cancel: limits.cancel,
+        ..Bounds::default()
     };
     let outcome = judge(&scenario.protocol, machine, bounds);
     Checked {

@@ -194,3 +194,58 @@ fn a_reader_that_goes_away_changes_neither_verdict_nor_stderr() {
     let explore = unread("explore --seconds 1 --bind 127.0.0.1:0");
     assert_eq!(explore, (Some(0), String::new()));
 }
+
+const UNMAP_AND_SWITCH: &str = "check --memory tso --design v2.6.38 --env split --workload none=try_to_unmap_one@mm0/none=switch_mm@mm0";
+
+#[test]
+fn a_design_is_checked_with_store_buffers_and_without_a_barrier() {
+    let stale = "no_stale_tlb_after_return         VIOLATED";
+    let ran = run(UNMAP_AND_SWITCH)
+        .exits(1)
+        .prints(&["a store buffer of 4 entries"]);
+    assert!(!ran.out.contains(stale), "{}", ran.out);
+    let command = format!("{UNMAP_AND_SWITCH} --without-barrier locked-clear");
+    run(&format!("{command} --property no_stale_tlb_after_return"))
+        .exits(1)
+        .prints(&[
+            stale,
+            "<now in memory: mm0's pte = 0>",
+            "without locked-clear",
+        ]);
+    let ran = run(&format!("{command} --format json")).exits(1);
+    let json: Value = serde_json::from_str(&ran.out).expect("stdout is one JSON value");
+    assert_eq!(json["schema"], "shootdown/check-buffered/1");
+    assert_eq!(json["without_barriers"][0], "locked-clear");
+    let properties = json["properties"].as_array().expect("a list");
+    let stale = properties
+        .iter()
+        .find(|p| p["name"] == "no_stale_tlb_after_return");
+    let steps = stale.expect("it is listed")["run"]["steps"].as_array();
+    assert!(steps.expect("a run").iter().any(|s| s["kind"] == "drain"));
+}
+
+#[test]
+fn store_buffers_are_refused_where_they_cannot_be_had() {
+    for (command, complaint) in [
+        ("check --without-barrier locked-clear", "--memory"),
+        (
+            "check --memory sc --without-barrier locked-clear",
+            "--memory tso",
+        ),
+        ("check --memory tso --without-barrier lock", "locked-clear"),
+        ("check --memory tso --max-states 10", "--max-memory"),
+        (
+            "check --memory tso --design tracked --variant broken-spinlock",
+            "broken-spinlock",
+        ),
+    ] {
+        run(command).exits(2).complains(&[complaint]);
+    }
+}
+
+#[test]
+fn a_check_with_store_buffers_that_is_cut_off_says_so() {
+    run("check --memory tso --env irq-free --timeout 0.05s")
+        .exits(3)
+        .prints(&["INCOMPLETE"]);
+}

@@ -11,6 +11,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("properties", "no_irqs_off_wait_for_flush_lock"),
     ("workloads", "cry-wolf"),
     ("variants", "lost-ack"),
+    ("barriers", "locked-clear"),
     ("steps", "vmalloc_sync_all"),
 ];
 

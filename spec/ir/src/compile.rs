@@ -42,7 +42,7 @@ mod grace;
 mod locks;
 mod ops;
 
-pub use buffers::ENTRIES as STORE_BUFFER_ENTRIES;
+pub use crate::buffer::ENTRIES as STORE_BUFFER_ENTRIES;
 
 /// The most CPUs a protocol may have: sets of CPUs are kept in a cell.
 pub const MAX_CPUS: usize = 16;

@@ -11,6 +11,8 @@ use std::time::Instant;
 pub struct Bounds<'a> {
     /// At most this many distinct states.
     pub states: Option<usize>,
+    /// No state further than this many steps from a start; what lies there is not expanded.
+    pub depth: Option<usize>,
     /// At most about this many bytes.
     pub memory: Option<usize>,
     /// Not beyond this moment.
@@ -219,6 +221,9 @@ pub fn explore(machine: &Machine<'_>, bounds: Bounds<'_>) -> Graph {
     while graph.expanded < graph.len() {
         let number = graph.expanded as u32;
         if *graph.levels.last().unwrap_or(&0) == number {
+            if bounds.depth.is_some_and(|most| graph.levels.len() > most) {
+                break;
+            }
             let next = graph.len() as u32;
             if let Some(cut) = beyond(&graph, &index, bounds) {
                 graph.cut = Some(cut);

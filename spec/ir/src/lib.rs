@@ -8,6 +8,7 @@
 //! Compiling a protocol gives a system of guarded steps over bounded
 //! cells, which the search, the second opinions and the proofs share.
 
+pub mod buffer;
 pub mod check;
 pub mod compile;
 pub mod edit;

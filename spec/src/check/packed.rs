@@ -35,17 +35,7 @@ pub(super) fn check(protocol: &Protocol, options: &Options) -> Option<CheckResul
     let facts = Facts::new(&lowered, &packed);
     let tell = |p: &levels::Progress| {
         if let Some(progress) = &options.progress {
-            let elapsed = begun.elapsed();
-            progress(&Progress {
-                unique: p.distinct,
-                generated: p.generated,
-                expanded: p.distinct - p.width,
-                depth: p.level,
-                frontier: p.width,
-                elapsed,
-                memory_bytes: p.bytes,
-                rate: p.distinct as f64 / elapsed.as_secs_f64().max(1e-9),
-            });
+            progress(&Progress::of_levels(p, begun.elapsed()));
         }
     };
     let found = levels::run(
@@ -66,7 +56,7 @@ pub(super) fn check(protocol: &Protocol, options: &Options) -> Option<CheckResul
     Some(result(protocol, options, &found, begun))
 }
 
-fn is_violated(property: &Property, i: usize, found: &Found) -> bool {
+pub(super) fn is_violated(property: &Property, i: usize, found: &Found) -> bool {
     match property.decided {
         Decided::OnStates(_) => found.counts[i] > 0,
         Decided::OnGraph => found.ends.0 > 0,
@@ -111,13 +101,18 @@ fn deepest_violation(found: &Found) -> Option<usize> {
         .max()
 }
 
-fn result(protocol: &Protocol, options: &Options, found: &Found, begun: Instant) -> CheckResult {
-    let config = &protocol.config;
-    let stopped = found.stopped.map(|stopped| match stopped {
+/// The engine's reason to stop early.
+pub(super) fn stop(stopped: Stopped) -> Stop {
+    match stopped {
         Stopped::Time => Stop::Timeout,
         Stopped::Cancelled => Stop::Cancelled,
         Stopped::Memory | Stopped::Misfit(_) => Stop::MaxMemory,
-    });
+    }
+}
+
+fn result(protocol: &Protocol, options: &Options, found: &Found, begun: Instant) -> CheckResult {
+    let config = &protocol.config;
+    let stopped = found.stopped.map(stop);
     let runs = deepest_violation(found).map(|depth| {
         let mut options = Options {
             keep_graph: found.ends.0 > 0,

@@ -255,7 +255,7 @@ impl<'a> Editable<'a> {
         }
         let level = code % 2;
         let at = match step.at {
-            0 => self.first_place(step),
+            0 => self.lowered.first_place(step).unwrap_or(0),
             at => i64::from(at),
         };
         Here {
@@ -263,20 +263,6 @@ impl<'a> Editable<'a> {
             level,
             place: self.lowered.places.at(level, at).unwrap_or(NOWHERE),
             number: step.at,
-        }
-    }
-
-    /// One of the places that a start leads to.
-    fn first_place(&self, step: &shootdown_ir::system::Step) -> i64 {
-        let at = self.lowered.cells.at[step.context.index()];
-        let goes = step.assigns.iter().rev().find(|a| a.to.base == at);
-        let mut x = goes.map(|a| &a.value);
-        while let Some(X::If(_, a, _)) = x {
-            x = Some(a);
-        }
-        match x {
-            Some(X::Const(number)) => *number,
-            _ => 0,
         }
     }
 

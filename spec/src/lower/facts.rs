@@ -2,16 +2,18 @@
 //!
 //! What a place alone tells is a table; who waits for whom is asked only where somebody spins, awaits or waits a split out.
 
-use super::{Lowered, Place};
-use crate::id::{MAX_CPUS, MmId};
-use crate::program::{Entry, LockRef, Of, Op, ProgramId, Reg};
+mod place;
+mod waits;
+
+use super::Lowered;
+use crate::id::MAX_CPUS;
+use crate::program::Reg;
 use crate::property::{FIRST_IDLE_BIT, FIRST_INTERRUPTED_BIT, FIRST_WITNESS_BIT};
-use crate::variant::Variant;
 use shootdown_ir::levels::Observe;
 use shootdown_ir::machine::{Bits, Machine, Slot};
 use shootdown_ir::packed::{Condition, Packed};
 use shootdown_ir::remembered::Remembered;
-use shootdown_ir::system::{CellId, ContextId, X};
+use shootdown_ir::system::CellId;
 
 const W: usize = FIRST_WITNESS_BIT;
 
@@ -104,6 +106,8 @@ pub struct Facts {
     lowers_rank: Vec<bool>,
     /// The bits that the facts about mms depend on.
     mm_cells: Bits,
+    /// By CPU: non-zero while a store of it is on its way; empty where memory is sequentially consistent.
+    on_their_way: Vec<Bits>,
 }
 
 impl Facts {
@@ -182,6 +186,11 @@ impl Facts {
             lowers_rank: rank.lowered_by(machine.system()),
             rank,
             mm_cells: machine.bits(mm_cells),
+            on_their_way: lowered
+                .stores
+                .iter()
+                .map(|it| machine.bits(it.buffer.entries.iter().map(|(what, _)| *what)))
+                .collect(),
         }
     }
 
@@ -195,158 +204,6 @@ impl Facts {
 
     fn awaits(&self, words: &[u64], cpu: usize) -> bool {
         self.cpus[cpu].any_ack.any(words)
-    }
-
-    /// Who waits for whom: deadlock, lock cycle and the upstream rule.
-    #[inline(never)]
-    fn waits(&self, words: &[u64]) -> u64 {
-        let cpus = self.cpus.len();
-        // By context: everything waited for, and what locks and interrupts alone make of it.
-        let (mut on, mut over_locks) = ([0u8; 8], [0u8; 8]);
-        let (mut blocked, mut spinning, mut awaits, mut deaf) = (0u8, 0u8, 0u8, 0u8);
-        let mut queue = [0u8; 8];
-        let runs = |cpu: usize, level: usize| match level {
-            0 => self.cpus[cpu].task.get(words) != 0,
-            _ => self.cpus[cpu].irq.get(words) != 0,
-        };
-        for (k, lock) in queue.iter_mut().enumerate().take(2 * cpus) {
-            if self.cpus[k / 2].rank[k % 2].get(words) != 0 {
-                spinning |= 1 << k;
-                *lock = self.spot(words, k / 2, k % 2).lock;
-            }
-        }
-        for cpu in 0..cpus {
-            let it = &self.cpus[cpu];
-            let irq = runs(cpu, 1);
-            if !runs(cpu, 0) && it.irqs_on.get(words) == 0 && !irq {
-                deaf |= 1 << (2 * cpu);
-            }
-            for level in 0..2 {
-                if !runs(cpu, level) {
-                    continue;
-                }
-                let k = 2 * cpu + level;
-                let spot = self.spot(words, cpu, level);
-                let interrupted = level == 0 && irq;
-                if interrupted {
-                    blocked |= 1 << k;
-                    on[k] |= 2 << (2 * cpu);
-                    over_locks[k] |= 2 << (2 * cpu);
-                }
-                if spinning >> k & 1 == 1 {
-                    blocked |= 1 << k;
-                    let who = self.ahead(words, k, &queue);
-                    on[k] |= who;
-                    over_locks[k] |= who;
-                } else if spot.flags & AWAITS != 0 && self.awaits(words, cpu) {
-                    blocked |= 1 << k;
-                    awaits |= 1 << k;
-                    on[k] |= self.not_acknowledged(words, cpu, k);
-                } else if spot.awaits_split != 0 {
-                    let mm = spot.awaits_split;
-                    if self.mms[mm as usize - 1].splitting.get(words) != 0 {
-                        blocked |= 1 << k;
-                        for other in 0..cpus {
-                            if self.spot(words, other, 0).splits == mm {
-                                on[k] |= 1 << (2 * other);
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        let mut facts = 0;
-        let mut stuck = blocked;
-        loop {
-            let mut rest = stuck;
-            for (k, on) in on.iter().enumerate().take(2 * cpus) {
-                if stuck >> k & 1 == 1 && on & (stuck | deaf) == 0 {
-                    rest &= !(1 << k);
-                }
-            }
-            if rest == stuck {
-                break;
-            }
-            stuck = rest;
-        }
-        if stuck != 0 {
-            facts |= 1;
-        }
-        if spinning == 0 {
-            return facts;
-        }
-        let mut reach = over_locks;
-        for _ in 0..2 * cpus {
-            for k in 0..2 * cpus {
-                let mut all = reach[k];
-                for (j, far) in reach.iter().enumerate().take(2 * cpus) {
-                    if reach[k] >> j & 1 == 1 {
-                        all |= far;
-                    }
-                }
-                reach[k] = all;
-            }
-        }
-        for k in (0..2 * cpus).filter(|k| spinning >> k & 1 == 1) {
-            if reach[k] >> k & 1 == 1 {
-                facts |= 1 << 1;
-            }
-            let top = (k % 2 == 1) == runs(k / 2, 1);
-            let off = self.cpus[k / 2].irqs_on.get(words) == 0;
-            if top && off && reach[k] & awaits != 0 {
-                facts |= 1 << 4;
-            }
-        }
-        facts
-    }
-
-    /// Holders of the lock that context `k` spins for, and whoever queues ahead of it.
-    fn ahead(&self, words: &[u64], k: usize, queue: &[u8; 8]) -> u8 {
-        let lock = queue[k];
-        // A rank without a lock: only an edited protocol has it.
-        let Some(owner) = (lock as usize).checked_sub(1) else {
-            return 0;
-        };
-        let mut who = match self.owners[owner].get(words) {
-            0 => 0,
-            owner => 1u8 << (owner - 1),
-        };
-        if lock == 1 {
-            for (code, reader) in self.readers.iter().enumerate() {
-                who |= (reader.get(words) as u8) << code;
-            }
-        }
-        let mine = self.cpus[k / 2].rank[k % 2].get(words);
-        for (j, other) in queue.iter().enumerate().take(2 * self.cpus.len()) {
-            let rank = self.cpus[j / 2].rank[j % 2].get(words);
-            if *other == lock && rank != 0 && rank < mine {
-                who |= 1 << j;
-            }
-        }
-        who
-    }
-
-    /// Contexts that keep the acknowledgements from coming that context `k` on `cpu` awaits.
-    fn not_acknowledged(&self, words: &[u64], cpu: usize, k: usize) -> u8 {
-        let mut on = 0;
-        for (target, ack) in self.cpus[cpu].acks.iter().enumerate() {
-            if ack.get(words) == 0 {
-                continue;
-            }
-            let it = &self.cpus[target];
-            let irq = it.irq.get(words) != 0;
-            let spot = self.spot(words, target, 1);
-            if it.inbox[cpu].get(words) != 0 {
-                if it.irqs_on.get(words) == 0 || irq {
-                    on |= 1 << (2 * target + usize::from(irq));
-                }
-            } else if irq && spot.flags & HANDLER != 0 && spot.sender as usize == cpu {
-                on |= 2 << (2 * target);
-            } else {
-                on |= 1 << k;
-            }
-        }
-        on
     }
 
     /// Facts of what runs on a CPU, and marks; all that its own cells alone tell.
@@ -492,153 +349,6 @@ impl Observe for Facts {
 }
 
 impl Lowered<'_> {
-    /// What to look at, by place, for one context.
-    fn spots(&self, packed: &Packed<'_>, cpu: usize, level: usize) -> Vec<Spot> {
-        let context = ContextId((2 * cpu + level) as u32);
-        let mut spots = vec![Spot::default()];
-        for (number, place) in self.places.of(level) {
-            let mut spot = self.spot_of(place);
-            self.conditions(cpu, level, place, &mut |bit, x| {
-                let condition = packed.condition_at(&x, context, number);
-                if !condition.is_never() {
-                    spot.also.push((1 << bit, condition));
-                }
-            });
-            spots.push(spot);
-        }
-        spots
-    }
-
-    /// What the place alone tells.
-    fn spot_of(&self, place: Place) -> Spot {
-        let op = self.config.program(place.program).line(place.pc).op;
-        let held = self.places.held(place);
-        let mut spot = Spot {
-            program: place.program as u8,
-            ..Spot::default()
-        };
-        let mut flag = |flag: u32, on: bool| spot.flags |= if on { flag } else { 0 };
-        flag(PGD_LOCK_HELD, held.contains(&LockRef::PgdLock));
-        flag(PTL_HELD, held.iter().any(|l| *l != LockRef::PgdLock));
-        flag(AWAITS, op == Op::AwaitAcks);
-        flag(HANDLER, place.program == ProgramId::FlushTlbInterrupt);
-        flag(AT_PGD_LOCK, matches!(op, Op::Lock(LockRef::PgdLock, _)));
-        let changing = matches!(place.program, ProgramId::PgdAlloc | ProgramId::PgdFree);
-        flag(CHANGING, changing);
-        if op == Op::AwaitNotSplitting {
-            spot.awaits_split = place.mm.0 + 1;
-        }
-        if place.program == ProgramId::SplitHugePage {
-            spot.splits = place.mm.0 + 1;
-        }
-        if let Some((sender, _)) = place.request {
-            spot.sender = sender;
-        }
-        if let Op::Lock(lock, _) = op {
-            spot.lock = self.lock_number_of(lock, place) as u8;
-        }
-        let unmaps = matches!(
-            place.program,
-            ProgramId::ZapPageRange | ProgramId::MadviseDontneed | ProgramId::TryToUnmapOne
-        );
-        let mut fact = |bit: usize, on: bool| spot.facts |= u64::from(on) << bit;
-        fact(
-            W + 5,
-            place.program == ProgramId::VmallocSyncAll && place.cursor.is_some(),
-        );
-        fact(W + 10, unmaps && op == Op::Return);
-        fact(W + 12, matches!(op, Op::GetPage(_)));
-        spot
-    }
-
-    /// Facts that depend on more than the place.
-    fn conditions(&self, cpu: usize, level: usize, place: Place, add: &mut impl FnMut(usize, X)) {
-        let op = self.config.program(place.program).line(place.pc).op;
-        let reg = |reg: Reg| match self.cells.regs[2 * cpu + level][reg as usize] {
-            Some(cell) => cell.get().is(1),
-            None => X::FALSE,
-        };
-        let cached = |mm: MmId, entry: Entry| {
-            X::any(self.cells.cpus.iter().map(|it| {
-                X::all([
-                    it.loaded.get().is(1),
-                    it.active.get().is(self.mm_number(mm)),
-                    it.tlb[entry as usize].get().is(1),
-                ])
-            }))
-        };
-        let translates = |mm: MmId, entry: Entry| {
-            let it = self.cells.mms[mm.index()].entries[entry as usize];
-            it.present.get().is(1).and(it.table.get().is(0))
-        };
-        let listed = |mm: MmId| {
-            X::any(
-                self.cells
-                    .order
-                    .iter()
-                    .map(|o| o.get().is(self.mm_number(mm))),
-            )
-        };
-        if place.program == ProgramId::VmallocSyncAll && place.cursor.is_some() {
-            let life = self.cells.mms[place.cursor.index()].life;
-            add(7, listed(place.cursor).not().or(life.get().is(4)));
-        }
-        match op {
-            Op::Return => match place.program {
-                ProgramId::VmallocSyncAll => {
-                    let missing = (0..self.config.slots() as u8).map(MmId).map(|mm| {
-                        let entry = self.cells.mms[mm.index()].kernel_entry;
-                        listed(mm).and(entry.get().is(0))
-                    });
-                    add(8, X::any(missing));
-                }
-                ProgramId::ZapPageRange | ProgramId::MadviseDontneed => {
-                    let mut stale = cached(place.mm, Entry::Pte);
-                    if self.config.variants.has(Variant::ZapCoversHuge)
-                        && self.config.environment.thp
-                    {
-                        let huge = translates(place.mm, Entry::Huge).not();
-                        stale = stale.or(huge.and(cached(place.mm, Entry::Huge)));
-                    }
-                    add(9, stale);
-                }
-                ProgramId::TryToUnmapOne => {
-                    add(9, reg(Reg::Changed).and(cached(place.mm, Entry::Pte)));
-                }
-                _ => {}
-            },
-            Op::GetPage(entry) => {
-                let it = self.cells.mms[place.mm.index()].entries[entry as usize];
-                let splitting = it.splitting.get().is(1);
-                add(W + 13, translates(place.mm, entry).not().or(splitting));
-                let split = match entry {
-                    Entry::Pte => X::FALSE,
-                    Entry::Huge => it.split.get().is(1),
-                };
-                add(11, it.freed.get().is(1).or(split));
-            }
-            Op::WriteKernelEntry { of } => {
-                let mm = match of {
-                    Of::Target => place.mm,
-                    Of::Cursor => place.cursor,
-                };
-                add(W + 14, reg(Reg::SeenPinned));
-                if mm.is_some() {
-                    let pinned = self.cells.mms[mm.index()].pinned;
-                    add(12, reg(Reg::SeenPinned).not().and(pinned.get().is(1)));
-                }
-            }
-            Op::Ack => {
-                let it = &self.cells.cpus[cpu];
-                let mine = it.active.get().is(self.mm_number(place.mm));
-                let loaded = it.loaded.get().is(1).and(mine);
-                add(W + 15, loaded.clone());
-                add(13, reg(Reg::Flushed).not().and(loaded));
-            }
-            _ => {}
-        }
-    }
-
     /// The machine that the system's states are packed for.
     pub fn machine(&self) -> Machine<'_> {
         Machine::new(&self.system)

@@ -28,6 +28,8 @@ pub(super) struct Weights {
     cpus: u64,
     /// By CPU: its task, and by place the cursor (`u8::MAX`: none) if the walk's loop is ahead.
     walks: Vec<(CellId, Slot, Vec<Option<u8>>)>,
+    /// What a step of a program counts.
+    scale: u64,
 }
 
 impl Weights {
@@ -43,6 +45,11 @@ impl Weights {
             };
             ranks[0] + 1 + walk
         };
+        // A step may put several stores into a buffer, and each still has to reach memory.
+        let scale = match lowered.stores.is_empty() {
+            true => SCALE,
+            false => SCALE * (1 + config.cpus() as u64),
+        };
         let mut terms = Vec::new();
         let mut term = |cell: CellId, of: &dyn Fn(i64) -> u64| {
             let decl = &lowered.system.cells[cell.0 as usize];
@@ -51,9 +58,9 @@ impl Weights {
         };
         for (code, (&at, &queue)) in cells.at.iter().zip(&cells.rank).enumerate() {
             let ranks = lowered.place_ranks(code % 2);
-            term(at, &|place| SCALE * ranks[place as usize]);
+            term(at, &|place| scale * ranks[place as usize]);
             // Whoever queues has done one step of two.
-            term(queue, &|rank| SCALE * u64::from(rank == 0));
+            term(queue, &|rank| scale * u64::from(rank == 0));
         }
         let by_ipi = config.environment.flush_backend == FlushBackend::Ipi;
         for (c, it) in cells.cpus.iter().enumerate() {
@@ -63,11 +70,11 @@ impl Weights {
                 .map(|&(program, _)| cost(program))
                 .max()
                 .unwrap_or(0);
-            term(it.budget, &|left| SCALE * most * left as u64);
+            term(it.budget, &|left| scale * most * left as u64);
             if by_ipi {
                 let handler = cost(ProgramId::FlushTlbInterrupt);
                 for &inbox in &it.inbox {
-                    term(inbox, &|v| SCALE * handler * u64::from(v != 0));
+                    term(inbox, &|v| scale * handler * u64::from(v != 0));
                 }
             }
             for tlb in it.tlb {
@@ -77,7 +84,12 @@ impl Weights {
         if config.environment.pgd_free_in_irq {
             let free = cost(ProgramId::PgdFree);
             for it in &cells.mms {
-                term(it.life, &|life| SCALE * free * u64::from(life < 3));
+                term(it.life, &|life| scale * free * u64::from(life < 3));
+            }
+        }
+        for it in &lowered.stores {
+            for &(what, _) in &it.buffer.entries {
+                term(what, &|store| SCALE * u64::from(store != 0));
             }
         }
         let in_loop: Vec<Option<u8>> = std::iter::once(None)
@@ -104,6 +116,7 @@ impl Weights {
                 .map(|c| cells.at[2 * c])
                 .map(|at| (at, machine.slot(at), in_loop.clone()))
                 .collect(),
+            scale,
         }
     }
 
@@ -112,7 +125,7 @@ impl Weights {
         let sum: u64 = terms
             .map(|(_, slot, of)| of[slot.raw(words) as usize])
             .sum();
-        sum + SCALE * self.walks_of(words)
+        sum + self.scale * self.walks_of(words)
     }
 
     /// What is left to walk.
@@ -192,7 +205,7 @@ impl Weights {
                     return false;
                 }
                 if walks.iter().any(|(_, new)| new.is_some()) {
-                    most += (SCALE * ROUND * self.order.len() as u64) as i64;
+                    most += (self.scale * ROUND * self.order.len() as u64) as i64;
                 }
             }
             if let Some((_, slot, of)) = self.terms.iter().find(|(term, ..)| *term == cell) {

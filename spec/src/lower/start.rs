@@ -6,7 +6,7 @@ use crate::id::MmId;
 use crate::program::{Entry, Names, ProgramId, Reg, Scope};
 use crate::variant::Variant;
 use shootdown_ir::expr::Binary;
-use shootdown_ir::system::{Assign, What, X};
+use shootdown_ir::system::{Assign, Step, What, X};
 
 /// `Life`, as numbers.
 pub(super) const FORKING: i64 = 1;
@@ -41,6 +41,20 @@ impl Lowered<'_> {
                     (ready, assigns),
                 );
             }
+        }
+    }
+
+    /// One of the places that a start leads to.
+    pub(super) fn first_place(&self, step: &Step) -> Option<i64> {
+        let at = *self.cells.at.get(step.context.index())?;
+        let goes = step.assigns.iter().rev().find(|a| a.to.base == at);
+        let mut x = &goes?.value;
+        while let X::If(_, first, _) = x {
+            x = first;
+        }
+        match x {
+            X::Const(number) => Some(*number),
+            _ => None,
         }
     }
 

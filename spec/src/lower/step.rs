@@ -448,7 +448,7 @@ impl Lowered<'_> {
 
     /// A flush on the CPU itself: `leave_mm` where it is lazy with the mm loaded.
     /// Does a flush of the mm find the CPU lazy with it loaded, and so become `leave_mm`?
-    fn must_leave(&self, here: &Here) -> X {
+    pub(super) fn must_leave(&self, here: &Here) -> X {
         let it = &self.cells.cpus[here.cpu];
         X::all([
             it.lazy.get().is(1),

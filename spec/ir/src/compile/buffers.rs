@@ -9,17 +9,12 @@
 //! Written over the steps of a system that is sequentially consistent: reads are replaced by reads through the buffer, a
 //! store by an entry, and conditions get "and the buffer is empty" or "and there is room".
 
-use super::{
-    Assign, CellId, CellRef, Compiler, ContextId, Kind, LockKind, Op, Overflow, Part, What, X,
-};
+use super::{Assign, CellId, CellRef, Compiler, ContextId, Kind, LockKind, Op, Part, What, X};
+use crate::buffer::Buffer;
 use crate::expr::Binary;
 use crate::protocol::{Access, LockId, Memory, Mode};
 use crate::system::{Check, Step, StoreBuffer};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// Entries of a buffer; real ones have dozens. A CPU that would need more stores on their way at once waits for the
-/// oldest: what comes out only then is not seen.
-pub const ENTRIES: usize = 4;
 
 /// An unlock that is a plain store.
 pub(super) struct Release {
@@ -30,139 +25,31 @@ pub(super) struct Release {
     pub(super) index: X,
 }
 
-/// The buffer of a CPU.
+/// What a CPU's programs store through its buffer.
 #[derive(Clone, Default)]
-struct Buffer {
-    /// By entry, oldest first: which cell or release (0: none), and the value or element.
-    entries: Vec<(CellId, CellId)>,
-    /// Where a store is while it is put there; 0 between steps.
-    aside: Option<(CellId, CellId)>,
-    /// Numbers of cells; arrays are numbered in a row.
-    numbers: BTreeMap<CellId, i64>,
-    /// Cells that this CPU buffers.
-    stores: BTreeSet<CellId>,
-    /// And which contexts do.
+struct Stores {
+    buffer: Buffer,
+    /// Which contexts buffer which cells.
     by: BTreeSet<(ContextId, CellId)>,
     /// Numbers of releases: lock, mode and context; the step's place decides nothing.
     releases: Vec<(LockId, Mode, ContextId, i64)>,
 }
 
-impl Buffer {
+impl Stores {
     fn told(&self) -> StoreBuffer {
+        let it = &self.buffer;
         StoreBuffer {
-            cells: self.entries.iter().flat_map(|e| [e.0, e.1]).collect(),
-            numbers: self.stores.iter().map(|c| (*c, self.numbers[c])).collect(),
+            cells: it.entries.iter().flat_map(|e| [e.0, e.1]).collect(),
+            numbers: it.stores.iter().map(|c| (*c, it.numbers[c])).collect(),
             stores: self.by.iter().copied().collect(),
             ..StoreBuffer::default()
         }
     }
 
-    fn empty(&self) -> X {
-        match self.entries.first() {
-            Some((what, _)) => what.get().is(0),
-            None => X::TRUE,
-        }
-    }
-
-    fn room(&self) -> X {
-        match self.entries.last() {
-            Some((what, _)) => what.get().is(0),
-            None => X::TRUE,
-        }
-    }
-
     /// Is a release under way that one of these numbers names?
     fn releases(&self, of: impl Fn(LockId) -> bool) -> X {
-        let numbers: Vec<i64> = self
-            .releases
-            .iter()
-            .filter(|r| of(r.0))
-            .map(|r| r.3)
-            .collect();
-        X::any(self.entries.iter().flat_map(|(what, _)| {
-            numbers
-                .iter()
-                .map(|&n| what.get().is(n))
-                .collect::<Vec<_>>()
-        }))
-    }
-
-    /// Puts a store into the first free entry, unless the number is 0. Both are kept aside first, so that no expression reads
-    /// what the same step has changed: exporters put one into the other. From the last entry to the first, so that
-    /// only one of them is free.
-    fn push(&self, number: X, value: X) -> Vec<Assign> {
-        let Some((what, val)) = self.aside else {
-            return Vec::new();
-        };
-        let mut assigns = vec![what.set(number), val.set(value)];
-        for (k, entry) in self.entries.iter().enumerate().rev() {
-            let mut free = what.get().is_not(0).and(entry.0.get().is(0));
-            if k > 0 {
-                free = free.and(self.entries[k - 1].0.get().is_not(0));
-            }
-            assigns.push(entry.1.set(val.get()).when(free.clone()));
-            assigns.push(entry.0.set(what.get()).when(free));
-        }
-        assigns.extend([what.set(X::FALSE), val.set(X::FALSE)]);
-        assigns
-    }
-
-    /// The number of a cell of a row.
-    fn number(&self, row: &CellRef) -> Option<X> {
-        let base = *self.numbers.get(&row.base)?;
-        Some(match &row.index {
-            None => X::Const(base),
-            Some(index) => X::Const(base).op(Binary::Add, (**index).clone()),
-        })
-    }
-
-    /// What this CPU reads there.
-    fn read(&self, row: CellRef) -> X {
-        if !row.cells().any(|cell| self.stores.contains(&cell)) {
-            return row.get();
-        }
-        let Some(number) = self.number(&row) else {
-            return row.get();
-        };
-        let inside = match &row.index {
-            None => X::TRUE,
-            Some(index) => (**index).clone().op(Binary::Ge, X::FALSE).and(
-                (**index)
-                    .clone()
-                    .op(Binary::Lt, X::Const(i64::from(row.len))),
-            ),
-        };
-        // The newest entry is looked at first.
-        self.entries.iter().fold(row.get(), |older, (what, value)| {
-            let here = what
-                .get()
-                .op(Binary::Eq, number.clone())
-                .and(inside.clone());
-            here.choose(value.get(), older)
-        })
-    }
-
-    fn through(&self, x: &X) -> X {
-        match x {
-            X::Const(_) => x.clone(),
-            X::Cell(row) => self.read(self.row_through(row)),
-            X::Unary(op, a) => X::Unary(*op, Box::new(self.through(a))),
-            X::Binary(op, a, b) => {
-                X::Binary(*op, Box::new(self.through(a)), Box::new(self.through(b)))
-            }
-            X::If(c, a, b) => X::If(
-                Box::new(self.through(c)),
-                Box::new(self.through(a)),
-                Box::new(self.through(b)),
-            ),
-        }
-    }
-
-    fn row_through(&self, row: &CellRef) -> CellRef {
-        CellRef {
-            index: row.index.as_ref().map(|i| Box::new(self.through(i))),
-            ..row.clone()
-        }
+        let numbers = self.releases.iter().filter(|r| of(r.0)).map(|r| r.3);
+        self.buffer.holds_any(&numbers.collect::<Vec<_>>())
     }
 }
 
@@ -173,14 +60,17 @@ impl Compiler<'_> {
             return;
         }
         let shared = self.shared_cells();
-        let mut buffers = vec![Buffer::default(); self.p.cpus];
+        let mut buffers = vec![Stores::default(); self.p.cpus];
         // Which stores are buffered.
         let mut stores: HashMap<usize, usize> = HashMap::new();
         for n in 0..self.system.steps.len() {
             if let Some(at) = self.buffered_store(n, &shared) {
                 let step = &self.system.steps[n];
                 let cpu = self.system.contexts[step.context.index()].cpu;
-                buffers[cpu].stores.extend(step.assigns[at].to.cells());
+                buffers[cpu]
+                    .buffer
+                    .stores
+                    .extend(step.assigns[at].to.cells());
                 let by = step.assigns[at].to.cells().map(|cell| (step.context, cell));
                 buffers[cpu].by.extend(by);
                 stores.insert(n, at);
@@ -204,11 +94,11 @@ impl Compiler<'_> {
             }
         }
         for (cpu, buffer) in buffers.iter_mut().enumerate() {
-            buffer.numbers.clone_from(&numbers);
+            buffer.buffer.numbers.clone_from(&numbers);
             self.allocate_buffer(cpu, buffer, next);
         }
-        self.system.objects.buffers = buffers.iter().map(Buffer::told).collect();
-        let all_empty = X::all(buffers.iter().map(Buffer::empty));
+        self.system.objects.buffers = buffers.iter().map(Stores::told).collect();
+        let all_empty = X::all(buffers.iter().map(|it| it.buffer.empty()));
         for n in 0..self.system.steps.len() {
             let context = self.system.steps[n].context;
             let it = &self.system.contexts[context.index()];
@@ -229,8 +119,10 @@ impl Compiler<'_> {
                 self.system.objects.buffers[it.cpu].context = Some(ContextId(i as u32));
                 self.drain(ContextId(i as u32), &buffer);
             } else {
-                let (executes, arrives) =
-                    (buffer.through(&it.executes), buffer.through(&it.arrives));
+                let (executes, arrives) = (
+                    buffer.buffer.through(&it.executes),
+                    buffer.buffer.through(&it.arrives),
+                );
                 self.system.contexts[i].executes = executes;
                 self.system.contexts[i].arrives = arrives;
             }
@@ -400,32 +292,21 @@ impl Compiler<'_> {
         })
     }
 
-    fn allocate_buffer(&mut self, cpu: usize, buffer: &mut Buffer, numbers: i64) {
-        if buffer.stores.is_empty() {
+    fn allocate_buffer(&mut self, cpu: usize, it: &mut Stores, numbers: i64) {
+        if it.buffer.stores.is_empty() {
             // No store that the release could pass: it is only late, and who waits for the lock cannot tell.
-            buffer.releases.retain(|r| self.looked_at(r.0));
+            it.releases.retain(|r| self.looked_at(r.0));
         }
-        if buffer.stores.is_empty() && buffer.releases.is_empty() {
+        if it.buffer.stores.is_empty() && it.releases.is_empty() {
             return;
         }
-        let cells = buffer
-            .stores
-            .iter()
-            .map(|c| &self.system.cells[c.0 as usize]);
+        let cells = it.buffer.stores.iter();
+        let cells = cells.map(|c| &self.system.cells[c.0 as usize]);
         let (lo, hi) = cells.fold((0, 0), |(lo, hi), c| (c.lo.min(lo), c.hi.max(hi)));
-        let elements = buffer.releases.iter();
+        let elements = it.releases.iter();
         let elements = elements.map(|r| i64::from(self.system.objects.locks[r.0.0 as usize].len));
         let hi = elements.fold(hi, i64::max);
-        let part = Part::Cpu(cpu as u32);
-        let mut pair = |name: String| {
-            let cell = |c: &mut Self, name: String, lo, hi| {
-                c.cell(&name, lo, hi, 0, part, Overflow::Balance)
-            };
-            let what = cell(self, format!("store_{name}"), 0, numbers);
-            (what, cell(self, format!("stored_{name}"), lo, hi))
-        };
-        buffer.entries = (0..ENTRIES).map(|k| pair(format!("{cpu}_{k}"))).collect();
-        buffer.aside = Some(pair(format!("{cpu}_aside")));
+        it.buffer.allocate(&mut self.system, cpu, numbers, (lo, hi));
     }
 
     /// The same step, with a buffer between its CPU and memory.
@@ -433,9 +314,10 @@ impl Compiler<'_> {
         &self,
         n: usize,
         store: Option<usize>,
-        buffer: &Buffer,
+        stores: &Stores,
         all_empty: &X,
     ) -> Step {
+        let buffer = &stores.buffer;
         let step = &self.system.steps[n];
         let mut barrier = self.is_barrier(n);
         let release = self.releases.iter().find(|r| r.step as usize == n);
@@ -443,15 +325,15 @@ impl Compiler<'_> {
             let of = |known: &&(LockId, Mode, ContextId, i64)| {
                 (known.0, known.1, known.2) == (r.lock, r.mode, step.context)
             };
-            Some((r, buffer.releases.iter().find(of)?.3))
+            Some((r, stores.releases.iter().find(of)?.3))
         });
         // More than one store to shared memory: as one, it is an `atomic` block's.
         let shared = |c: &CellId| buffer.numbers.contains_key(c);
-        let stores = step
+        let to_shared = step
             .assigns
             .iter()
             .filter(|a| a.to.cells().any(|c| shared(&c)));
-        if store.is_none() && stores.count() > 0 {
+        if store.is_none() && to_shared.count() > 0 {
             barrier = X::TRUE;
         }
         let line = match step.at {
@@ -488,7 +370,7 @@ impl Compiler<'_> {
             X::TRUE,
         ));
         // Its own release of a lock, where it looks at that lock.
-        ready = ready.and(buffer.releases(|l| locks_read.contains(&l)).not());
+        ready = ready.and(stores.releases(|l| locks_read.contains(&l)).not());
         if store.is_some() || release.is_some() {
             ready = ready.and(buffer.room());
         }
@@ -537,7 +419,7 @@ impl Compiler<'_> {
         let checks = step.checks.iter().map(|(check, x)| {
             let x = buffer.through(x);
             match (check, step.what) {
-                (Check::Balance, What::End) => (*check, x.or(buffer.releases(|_| true))),
+                (Check::Balance, What::End) => (*check, x.or(stores.releases(|_| true))),
                 _ => (*check, x),
             }
         });
@@ -559,34 +441,25 @@ impl Compiler<'_> {
     }
 
     /// The step in which the oldest entry reaches memory.
-    fn drain(&mut self, context: ContextId, buffer: &Buffer) {
-        let Some(&(first, value)) = buffer.entries.first() else {
+    fn drain(&mut self, context: ContextId, stores: &Stores) {
+        let Some(&(first, _)) = stores.buffer.entries.first() else {
             return;
         };
-        let mut assigns = Vec::new();
-        for cell in &buffer.stores {
-            let this = first.get().is(buffer.numbers[cell]);
-            assigns.push(cell.set(value.get()).when(this));
-        }
-        for &(lock, mode, of, number) in &buffer.releases {
-            let this = first.get().is(number);
-            let len = self.system.objects.locks[lock.0 as usize].len;
-            let index = match len {
-                1 => X::FALSE,
-                _ => value.get(),
-            };
-            for assign in self.release_assigns(lock, mode, &index, of) {
-                assigns.push(assign.when(this.clone()));
+        let assigns = stores.buffer.drained(|first, value| {
+            let mut assigns = Vec::new();
+            for &(lock, mode, of, number) in &stores.releases {
+                let this = first.get().is(number);
+                let len = self.system.objects.locks[lock.0 as usize].len;
+                let index = match len {
+                    1 => X::FALSE,
+                    _ => value.get(),
+                };
+                for assign in self.release_assigns(lock, mode, &index, of) {
+                    assigns.push(assign.when(this.clone()));
+                }
             }
-        }
-        for pair in buffer.entries.windows(2) {
-            assigns.push(pair[0].0.set(pair[1].0.get()));
-            assigns.push(pair[0].1.set(pair[1].1.get()));
-        }
-        if let Some(last) = buffer.entries.last() {
-            assigns.push(last.0.set(X::FALSE));
-            assigns.push(last.1.set(X::FALSE));
-        }
+            assigns
+        });
         let some = first.get().is_not(0);
         self.push(context, 0, What::Drain, some.clone(), assigns, vec![]);
         let it = &mut self.system.contexts[context.index()];

@@ -8,7 +8,9 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// The root of the tree.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let top = above.find(|path| path.join("docs/README.md").exists());
+    top.expect("the packages lie in the tree").to_path_buf()
 }
 
 /// The page has this between its marks; or gets it. `test` is who writes it.
@@ -27,7 +29,8 @@ pub fn fresh(test: &str, page: &str, mark: &str, table: &str) {
     }
     assert!(
         std::env::var_os("SHOOTDOWN_WRITE_DOCS").is_some(),
-        "docs/{page}: `{mark}` is not fresh; SHOOTDOWN_WRITE_DOCS=1 cargo test -p shootdown-lang --test {test} writes it"
+        "docs/{page}: `{mark}` is not fresh; SHOOTDOWN_WRITE_DOCS=1 cargo test -p {} --test {test} writes it",
+        env!("CARGO_PKG_NAME")
     );
     fs::write(&path, format!("{before}{begin}{table}{end}{after}")).expect("it can be written");
 }
