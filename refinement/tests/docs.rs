@@ -5,6 +5,8 @@
 
 #[path = "docs/commands.rs"]
 mod commands;
+#[path = "docs/layers.rs"]
+mod layers;
 
 use assert_cmd::cargo::CommandCargoExt;
 use commands::{Command, Heavy, fenced, inline, matches};
