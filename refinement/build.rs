@@ -1,6 +1,6 @@
 //! Which sources and which compiler: for the review, so that somebody can build the same again.
 //!
-//! Only a release build asks git: anywhere else every commit would compile the whole package anew.
+//! Only a release build asks git: anywhere else every commit would compile the whole package again.
 
 use std::env;
 use std::path::Path;
@@ -12,7 +12,7 @@ fn main() {
     let compiler = env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
     set("SHOOTDOWN_RUSTC", said(&compiler, &["--version"]));
     let release = env::var("PROFILE").is_ok_and(|p| p == "release");
-    // A package of the sources has no git, but whoever makes it may know.
+    // A package of the sources has no git, but its maker may know.
     let given = env::var("SHOOTDOWN_COMMIT")
         .ok()
         .filter(|c| !c.trim().is_empty());

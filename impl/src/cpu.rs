@@ -1,6 +1,6 @@
 //! Context as a value: the CPU is a token, and what it may do depends on the token's type.
 //!
-//! Whoever starts a CPU lends kernel code one [`Cpu`] in the context [`Task`]: interrupts on, nothing held. Turning
+//! The code that starts a CPU lends kernel code one [`Cpu`] in the context [`Task`]: interrupts on, nothing held. Turning
 //! interrupts off, taking a lock and entering an interrupt are sections: each lends a narrower token to a closure and
 //! is over when the closure is. So a section cannot be left open (there is no guard to forget), the wider token cannot
 //! be used inside it (it is borrowed), and the narrower one cannot do what its context forbids:
@@ -164,7 +164,7 @@ impl<M: Machine> Cpu<'_, M, Task> {
 }
 
 impl<'id, M, C> Cpu<'id, M, C> {
-    /// The token of a context that begins here; whoever holds a key says why it may.
+    /// The token of a context that begins here; the holder of a key says why it may.
     pub(crate) fn begin<K: Keyholder>(machine: &'id M, key: K) -> Self {
         Self {
             door: Door::new(machine, key),

@@ -377,7 +377,7 @@ events! {
         mm: MmId,
         /// How much.
         scope: Scope,
-        /// What it came to.
+        /// The result.
         result: Flushed } = 42,
     /// The flush handler acknowledged.
     Acked { /// To whom.

@@ -1,7 +1,7 @@
 //! The memory the kernel lives in: every structure the paths share, at fixed offsets from one base.
 //!
 //! A "physical address" is an offset from that base, so page-table entries and list links are the same numbers on
-//! every machine and in every run. Nothing here allocates; whoever starts the machine provides the storage.
+//! every machine and in every run. Nothing here allocates; the code that starts the machine provides the storage.
 
 use crate::env::Environment;
 use crate::id::{CpuId, FrameId, MmId, NR_CPUS, NR_FRAMES, NR_MMS};

@@ -3,7 +3,7 @@
 //! After `struct mmu_gather` (`include/asm-generic/tlb.h`, 2.6.38). [`Cpu::syscall`] lends the whole CPU to a system
 //! call, which has to end with the [`UserReturn`] of this very call: only [`MmuGather::return_to_user`] and
 //! [`Syscall::return_to_user`] make one, and each takes the CPU for it. Gathering takes the CPU too, so while
-//! a flush is owed there is nothing to return with, and whoever forgets what is owed forgets the CPU with it.
+//! a flush is owed there is nothing to return with, and code that forgets what is owed forgets the CPU with it.
 
 use crate::cpu::{Brand, Cpu, Task, sealed::Sealed};
 use crate::design::Design;

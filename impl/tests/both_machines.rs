@@ -427,7 +427,7 @@ fn the_simulated_walker_marks_what_it_used_and_nothing_else() {
     state.apply(CPU0, Op::UserAccess(Slot::Pte, AccessKind::Store));
     assert_eq!(state.word(pte), other);
     assert!(state.violation.is_none(), "{:?}", state.violation);
-    // Its frame is gone: whoever reaches it by what the TLB has is noticed.
+    // Its frame is gone: an access through what the TLB has is noticed.
     let mut freed = state;
     freed.set(Loc::FrameRefs(small_frame(MM0)), 0);
     freed.apply(CPU0, Op::UserAccess(Slot::Pte, AccessKind::Load));

@@ -72,7 +72,7 @@ fn no_path_names_a_design() {
 
 #[test]
 fn no_path_has_a_key_to_the_door() {
-    // The types see to it that whoever lacks a key of his own cannot open the door; this says who has one. The first
+    // Code without a key of its own cannot open the door, by the types; this says which code has one. The first
     // begins a context, the last is the escape hatch.
     let keys = files_with("pub(crate) struct Key(());");
     let of_the_core = [

@@ -42,7 +42,7 @@ enum Path {
     UnwindsWithAFlushOwed,
     /// What types cannot keep: a path of a design that breaks the rule, called by its name.
     NamesAnotherDesign,
-    /// Whoever has the machine.
+    /// What code that has the machine can do.
     UsesTheBareDoor,
     /// And code that never ends.
     LoopsInASection,
@@ -211,7 +211,7 @@ fn a_system_call_that_unwinds_leaves_no_stale_translation() {
 
 #[test]
 fn what_the_types_cannot_keep_is_noticed_by_the_machine() {
-    // Whoever has the machine can turn its interrupts off behind the token: seen at the wait, and it hangs.
+    // Code that has the machine can turn its interrupts off behind the token: seen at the wait, and it hangs.
     let runs: Vec<_> = (0..RUNS)
         .map(|seed| run::<Tracked>(Path::UsesTheBareDoor, seed))
         .collect();

@@ -185,7 +185,7 @@ fn readers_and_a_writer<W: AtomicWord + From<u64> + Send + Sync + 'static>(reade
         }
         threads.into_iter().for_each(|t| t.join().unwrap());
         assert_eq!(shared.read(), if wrote { 2 } else { 0 });
-        // Whoever came in has gone: the lock is free.
+        // All that came in have gone: the lock is free.
         assert!(rw::try_write(&shared.lock));
     });
 }

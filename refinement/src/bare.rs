@@ -1,7 +1,7 @@
 //! The implementation on bare metal: builds the image, runs QEMU, reads what the machine tells.
 //!
 //! The machine is `impl/bare`. [`image`] builds it from the checkout, [`qemu`] starts it and pins its CPUs, [`port`] reads
-//! the debug port. What a run comes to is what `stress` comes to ([`StressOutcome`]), and what only this machine knows
+//! the debug port. The result of a run is that of `stress` ([`StressOutcome`]), and what only this machine knows
 //! ([`Machine`]).
 //!
 //! QEMU never outlives this process ([`crate::leash`]).
@@ -102,7 +102,7 @@ pub struct Machine {
     pub stale_seen: Option<bool>,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// As `stress` has it.

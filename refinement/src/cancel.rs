@@ -1,6 +1,6 @@
 //! One way to stop, for every command: INT, TERM and HUP raise a flag.
 //!
-//! Whoever works for longer than a moment looks at the flag and ends with what is finished; a recording ends with a whole
+//! Work that takes longer than a moment looks at the flag and ends with what is finished; a recording ends with a whole
 //! line, children are ended ([`crate::leash`]), and the command exits with 3. The search takes the flag as
 //! `Options::cancel`, `stress` as its second argument.
 
@@ -22,7 +22,7 @@ const INCOMPLETE: i32 = 3;
 const ONE_REQUEST: Duration = Duration::from_millis(500);
 
 /// The flag that INT, TERM and HUP raise. A second signal ends the process at once, with exit code 3, its children with
-/// it. HUP stays ignored where whoever started the process ignores it, as `nohup` does.
+/// it. HUP stays ignored where the parent process ignores it, as `nohup` does.
 ///
 /// # Errors
 /// If the system does not let the signals be caught.

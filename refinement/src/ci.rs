@@ -19,7 +19,7 @@ pub mod trace;
 
 use std::time::Duration;
 
-/// Everything a command came to.
+/// The whole result of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The command: `shootdown matrix`.

@@ -2,7 +2,7 @@
 //!
 //! A cell is a design in an environment with a workload. The file says which properties must
 //! be violated, which must be vacuous, that all others must hold, how many distinct states
-//! there are, and what the static order comes to. An unexpected pass differs as much as an
+//! there are, and the result of the static order. An unexpected pass differs as much as an
 //! unexpected violation.
 
 mod lighter;
@@ -75,7 +75,7 @@ pub struct Cell {
     /// Deviations.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<String>,
-    /// What the static order comes to, for any number of CPUs.
+    /// The result of the static order, for any number of CPUs.
     pub proof: Proof,
     /// Distinct states.
     pub states: u64,
@@ -309,7 +309,7 @@ mod tests {
     use super::*;
     use shootdown_spec::property::Property;
 
-    /// A small cell, what it came to, and the cell that expects just that.
+    /// A small cell, its result, and the cell that expects just that.
     fn observed() -> (Cell, CheckResult) {
         let cell = Cell {
             design: "v2.6.37".into(),

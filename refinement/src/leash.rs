@@ -72,7 +72,7 @@ fn leashed(mut arguments: impl Iterator<Item = OsString>) -> io::Result<std::con
     // It may have died before that.
     let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().to_string());
     if now.is_none_or(|now| *now != *parent) {
-        return Err(io::Error::other("whoever started this is gone"));
+        return Err(io::Error::other("the process that started this is gone"));
     }
     Err(Command::new(program).args(arguments).exec())
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// Of what there is: the rest is for what a search does not count (the analysis of its graph, stacks, what the allocator
-/// wastes) and for whoever else runs.
+/// wastes) and for other processes.
 const SHARE: (u64, u64) = (3, 4);
 
 /// What small searches need. Where less is left, running into the limit is worth a try.

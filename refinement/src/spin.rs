@@ -58,8 +58,8 @@ pub enum SpinError {
     /// Nobody waits for the verdict any more.
     #[error("cancelled")]
     Cancelled,
-    /// The verifier did not come to an end.
-    #[error("the verifier came to no verdict: {0}")]
+    /// The verifier did not end.
+    #[error("the verifier gave no verdict: {0}")]
     Unreadable(#[from] Unreadable),
     /// No place for its files.
     #[error("cannot write the verifier's files: {0}")]
@@ -93,7 +93,7 @@ pub struct How {
     pub expected: u64,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Opinion {
     /// What the verifier printed.

@@ -51,8 +51,8 @@ pub enum TlcError {
     /// Nobody waits for the verdict any more.
     #[error("cancelled")]
     Cancelled,
-    /// It did not come to an end.
-    #[error("TLC came to no verdict: {0}")]
+    /// It did not end.
+    #[error("TLC gave no verdict: {0}")]
     Unreadable(#[from] Unreadable),
     /// No place for its files.
     #[error("cannot write the files for TLC: {0}")]
@@ -96,7 +96,7 @@ pub struct Question {
     pub modules: Vec<(String, String)>,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Opinion {
     /// What TLC printed.

@@ -44,7 +44,7 @@ pub struct Options {
     /// How many candidates may be kept.
     pub candidates: usize,
     /// Whether to try overlapping events in both orders only where they concern the same thing. Without it all orders
-    /// are tried, which is slower and must come to the same: that is what checks the footprints.
+    /// are tried, which is slower and must give the same result: that is what checks the footprints.
     pub reduce: bool,
     /// Whether to look for the deadlock that the run did not have, too.
     pub order: bool,

@@ -3,7 +3,7 @@
 //! Ignored by default because a browser has to be installed (Debian: `chromium`):
 //! `cargo test -p shootdown-refinement --test browser -- --ignored`. A missing browser is a failure
 //! then, not a pass. `CHROMIUM` names another binary. With `SHOOTDOWN_IMAGES=1` the tests write the
-//! pictures of `docs/images/` anew.
+//! pictures of `docs/images/` again.
 //!
 //! Every test ends by looking at what the browser complained about: errors on the console,
 //! exceptions, requests that failed, violations of the content-security policy.

@@ -1,10 +1,10 @@
-//! Order: a static proof that nobody waits for himself, for any number of CPUs, mms and
+//! Order: a static proof that no wait cycle exists, for any number of CPUs, mms and
 //! operations.
 //!
 //! The programs are data, so they can be looked at without being run. [`Order::of`] walks every
 //! program of a configuration once (`walk.rs`), and draws a graph of what can be waited for: the lock
 //! classes, the acknowledgement of a flush IPI, the end of a split (`node.rs`). An edge `a -> b`
-//! says that whoever has to bring `a` about may first wait for `b` (`rules.rs`). If no program
+//! says that the context that has to bring `a` about may first wait for `b` (`rules.rs`). If no program
 //! breaks a rule that the proof takes for granted (`breach.rs`) and the graph has no cycle
 //! ([`Graph`]), no context is ever stuck, in the sense of
 //! [`State::stuck`](crate::state::State::stuck): `docs/order.md` has the theorem and its proof.
@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// What the analysis of one configuration came to.
+/// The result of analysing one configuration.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -104,7 +104,7 @@ impl Order {
         }
     }
 
-    /// What it came to.
+    /// The result.
     pub fn proof(&self) -> Proof {
         match (self.breaches.is_empty(), self.cycles.is_empty()) {
             (false, _) => Proof::OutOfScope,

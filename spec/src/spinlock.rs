@@ -3,7 +3,7 @@
 //! Spinlocks are ticket locks: first come, first served, and the next waiter owns the lock
 //! from the moment of the unlock (its own "I am served" step is folded into that). rwlocks
 //! are x86's of 2.6.38: readers get in whenever no writer owns the lock, even past waiting
-//! writers; whoever waits is served in order of arrival.
+//! writers; waiters are served in order of arrival.
 //!
 //! A lock is asked for by a *context*: an interrupt queues behind its own interrupted code,
 //! as ticket locks make it.
@@ -39,7 +39,7 @@ impl Default for Lock {
     }
 }
 
-/// What an acquire came to.
+/// The result of an acquire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Acquired {
     /// The lock is the caller's.

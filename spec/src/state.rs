@@ -132,9 +132,9 @@ impl State {
     /// Contexts that can never move again, whatever anybody does: the greatest set in which
     /// every member waits for another member.
     ///
-    /// A context waits for the holders of a lock and for whoever queues ahead of it; for the
+    /// A context waits for the holders of a lock and for those that queue ahead of it; for the
     /// CPUs whose acknowledgements are out, unless they can still take the IPI; for the
-    /// interrupt above it; for whoever splits the pmd it waits out. That programs release what
+    /// interrupt above it; for the context that splits the pmd it waits out. That programs release what
     /// they take is taken for granted here and decided by `progress`.
     pub fn stuck(&self, config: &Config) -> Stuck {
         // An idle CPU with interrupts off never acknowledges anything, whatever it may still

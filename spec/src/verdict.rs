@@ -1,4 +1,4 @@
-//! Verdicts: what a check of one configuration came to.
+//! Verdicts: the result of checking one configuration.
 
 use crate::trace::Trace;
 use serde::{Deserialize, Serialize};

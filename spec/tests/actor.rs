@@ -34,7 +34,7 @@ fn cell(design: &str, env: &str, workload: &str, variants: VariantSet) -> Option
     Config::new(design, environment, workload, variants).ok()
 }
 
-/// What one exploration came to.
+/// The result of one exploration.
 #[derive(Debug, PartialEq)]
 struct Found {
     unique: u64,
@@ -171,7 +171,7 @@ fn cells() -> impl Iterator<Item = (String, Config)> {
 }
 
 /// Unique states, transitions, depth, ends, the set of flat states, the number of states with each
-/// fact, the verdicts: all of it, in every design. That is what "one meaning, two hosts" comes to.
+/// fact, the verdicts: all of it, in every design. That is what "one meaning, two hosts" means.
 #[test]
 fn actors_and_flat_states_are_the_same_machine() {
     let (mut states, mut with_violations, mut without) = (0, 0, 0);

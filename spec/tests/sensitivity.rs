@@ -4,10 +4,10 @@
 //! Most fall alone. Where one cannot, the test says which others fall with it and why they must:
 //!
 //! * `no_deadlock` takes `progress` with it: a context that never moves again never finishes.
-//! * `no_lock_cycle` takes `no_deadlock` with it: whoever waits for a member of the cycle waits for
-//!   somebody who waits for himself.
+//! * `no_lock_cycle` takes `no_deadlock` with it: a context that waits for a member of the cycle waits for
+//!   a wait cycle.
 //! * The upstream rule takes the strict rule with it: a lock held across an IPI wait is held across
-//!   an IPI wait, whoever waits for it.
+//!   an IPI wait, no matter which context waits for it.
 //! * `progress` takes the strict rule with it, if it is not a deadlock: the only loop in these
 //!   programs is the refused trylock, somebody must hold that lock for ever, and who holds a lock
 //!   for ever without being deadlocked over locks awaits acknowledgements.
@@ -256,7 +256,7 @@ fn no_stale_tlb_falls_alone_when_not_present_is_read_as_not_cached() {
     breaks(overlap.with(Variant::FlagForCounter), expected);
 }
 
-/// An unmapper that returns has put the frame before: whoever cleared it and left a translation
+/// An unmapper that returns has put the frame before: the unmapper that cleared it and left a translation
 /// leaves one of a freed frame.
 #[test]
 fn no_stale_tlb_falls_with_no_use_of_freed_frame_when_a_flush_misses_a_cpu() {

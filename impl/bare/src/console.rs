@@ -1,4 +1,4 @@
-//! The watchdog's report as a Linux console has it, so that whoever reads such logs can read this one.
+//! The watchdog's report as a Linux console has it, so that readers of such logs can read this one.
 //!
 //! Functions are named after the kernel functions whose paths run, by the machine's own books; only the addresses in
 //! brackets are this program's. RDI is the argument that the innermost would have: the lock that is spun for.

@@ -7,7 +7,7 @@
 //! | `T` | a fact: a line of text up to `\n` |
 //! | `0x80`, or-ed with `8` in an interrupt, and with the CPU | a record: the length of the event, its bytes ([`Event::pack`], low end first), and two numbers in groups of 7 bits, low end first: how much the event's number is above that of the last record of this CPU, and how much above `since` |
 //!
-//! Whoever changes this changes its reader, `refinement/src/bare/port.rs`.
+//! A change here needs one in its reader, `refinement/src/bare/port.rs`.
 
 use core::fmt;
 use core::sync::atomic::AtomicU64;

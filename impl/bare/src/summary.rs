@@ -1,4 +1,4 @@
-//! What a run came to, in facts.
+//! The result of a run, in facts.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -36,7 +36,7 @@ pub fn tell(cpus: u8) {
     }
 }
 
-/// Tells how far it is: whoever is interrupted knows that much.
+/// Tells how far it is: a run that is interrupted has that much.
 pub fn progress() {
     let sum = |of: fn(&crate::machine::PerCpu) -> &AtomicU64| -> u64 {
         SHARED.cpus.iter().map(|c| of(c).load(Relaxed)).sum()

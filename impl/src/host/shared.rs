@@ -226,7 +226,7 @@ impl Host {
         self.abort.load(Relaxed)
     }
 
-    /// Takes the machine down: whoever waits for a lock or an acknowledgement gives up.
+    /// Takes the machine down: CPUs that wait for a lock or an acknowledgement give up.
     pub fn abort(&self) {
         self.abort.store(true, SeqCst);
     }

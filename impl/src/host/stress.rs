@@ -129,7 +129,7 @@ pub struct Recording {
     pub error: Option<String>,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct StressOutcome {
     /// How it ended.

@@ -261,7 +261,7 @@ impl Picture {
                 let from = ContextId { cpu: c.cpu, irq };
                 match c.waits[usize::from(irq)] {
                     Some(Wait::Lock(lock)) => {
-                        // Whoever waits for a ticket lock was not seen holding it at the same time: a torn picture.
+                        // A CPU that waits for a ticket lock was not seen holding it at the same time: a torn picture.
                         let torn = |to: &ContextId| *to == from && !is_rw(lock);
                         let holders = self.holders(lock).into_iter().filter(|to| !torn(to));
                         edges.extend(holders.map(|to| Edge {

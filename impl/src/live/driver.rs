@@ -26,7 +26,7 @@ pub enum MmClaim {
 const UNUSED: i64 = -1;
 const CLAIMED: i64 = -2;
 
-/// Who refers to the mms, so that none is freed in use: `mm_count`, and the claim of whoever frees.
+/// Who refers to the mms, so that none is freed in use: `mm_count`, and the claim of the one that frees.
 pub struct MmRefs([AtomicI64; NR_MMS]);
 
 impl MmRefs {
@@ -295,7 +295,7 @@ impl<'m> Driver<'m> {
                         return false;
                     }
                     if cpu.env().pgd_free_in_irq && self.below(2) == 0 {
-                        // Whoever takes the interrupt ends the claim.
+                        // The CPU that takes the interrupt ends the claim.
                         let to = CpuId(self.below(self.cpus.into()) as u8);
                         cpu.raise_pgd_free(to, mm);
                     } else {

@@ -1,7 +1,7 @@
 //! `get_user_pages_fast` / `gup_pte_range`, `gup_huge_pmd` (`arch/x86/mm/gup.c`, 2.6.38).
 //!
 //! Locks: none. Interrupts: off between reading the entry and taking the reference; a flush of that entry cannot be
-//! answered here meanwhile, so whoever removed it cannot free the page yet.
+//! answered here meanwhile, so the CPU that removed it cannot free the page yet.
 
 use crate::cpu::{Cpu, Task};
 use crate::id::FrameId;

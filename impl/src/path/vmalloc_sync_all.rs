@@ -15,7 +15,7 @@ use crate::page_table::{Entry, KERNEL_ENTRY, init_entry, kernel_entry};
 /// Sets `init_mm`'s kernel entry; when it returns every listed pgd has it too.
 pub fn vmalloc_sync_all<D: Design, M: Machine>(cpu: &mut Cpu<'_, M, Task>) {
     let m = cpu.m();
-    // The mapping that the caller wants synced (set_pgd by whoever vmalloc'ed).
+    // The mapping that the caller wants synced (set_pgd by the vmalloc).
     m.store(init_entry(m), KERNEL_ENTRY.0);
     m.observe(Event::InitEntrySet {});
     cpu.with_pgd_lock_to_walk::<D::PgdLock, _>(|pgd_list, cpu| {

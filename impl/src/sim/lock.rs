@@ -30,7 +30,7 @@ pub(super) fn queue(word: u32) -> impl Iterator<Item = (CpuId, bool)> {
 
 /// Who waits for `pgd_lock` as an rwlock, the next one first: context, and whether for writing.
 ///
-/// Readers get in past waiting writers while the lock is held for reading, as in 2.6.38; whoever waits is served in
+/// Readers get in past waiting writers while the lock is held for reading, as in 2.6.38; waiters are served in
 /// order of arrival, which the real lock does not promise.
 pub(super) fn rw_queue(queue: u64) -> impl Iterator<Item = (u32, bool)> {
     (0..8)

@@ -88,7 +88,7 @@ impl SimState {
     pub fn droppable(&self, mm: MmId) -> bool {
         mm.0 < self.env.mms
             && self.life(mm) == Life::Alive
-            // Whoever is in the mask has not let go: `switch_mm` away from it clears the bit after CR3 is loaded, and
+            // A CPU in the mask has not let go: `switch_mm` away from it clears the bit after CR3 is loaded, and
             // only then does `finish_task_switch` drop the reference.
             && self.word(Loc::Cpumask(mm)) == 0
             && self.cpus.iter().all(|c| {

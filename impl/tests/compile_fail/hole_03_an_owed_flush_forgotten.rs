@@ -1,5 +1,5 @@
 //! Hole 3: a second `zap_pte_range()` forgot what the first one owed. It merges now (`tests/former_holes.rs` runs it), and
-//! whoever forgets what is owed has nothing to return with.
+//! code that forgets what is owed has nothing to return with.
 use shootdown_impl::design::Tracked;
 use shootdown_impl::id::MmId;
 use shootdown_impl::machine::Machine;

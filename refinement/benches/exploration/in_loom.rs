@@ -1,6 +1,6 @@
 //! The code on loom's threads, in the two ways there are.
 //!
-//! With *atomics* every word of the kernel is an atomic of loom's, as it is one on real hardware, and whoever waits
+//! With *atomics* every word of the kernel is an atomic of loom's, as it is one on real hardware, and a waiter
 //! spins; loom's reduction sees which operations touch the same word. With *a mutex and a condvar* the machine is one
 //! value and nobody spins, but all operations conflict. Interrupts: see the top of `main.rs`.
 

@@ -1,4 +1,4 @@
-//! What a machine has told so far, and what it comes to.
+//! What a machine has reported so far, and the result.
 
 use super::port::Fact;
 use shootdown_impl::event::Lock;

@@ -1,6 +1,6 @@
 //! Generated parts of written pages: what stands between two markers.
 
-/// The page with the part called `name` made anew; `None` if it does not have the markers.
+/// The page with the part called `name` regenerated; `None` if it does not have the markers.
 pub fn replace(page: &str, name: &str, part: &str) -> Option<String> {
     let (begin, end) = (
         format!("<!-- {name}:begin -->\n"),

@@ -17,7 +17,7 @@ const PIECE: usize = 1 << 16;
 /// How often a wait is interrupted to look whether it should end.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A file or stdin, read by a thread of its own: whoever waits for the next piece can be told to stop.
+/// A file or stdin, read by a thread of its own: the thread that waits for the next piece can be stopped.
 pub struct Input {
     /// What it is called.
     pub name: String,

@@ -230,7 +230,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         return Ok(worst.max(code));
     }
     if !not_compared.is_empty() {
-        // The page tells what a whole run came to, never a part of one.
+        // The page has the result of a whole run, never of a part of one.
         return Ok(code);
     }
     let page = docs::Page {
@@ -245,7 +245,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         && let Some(path) = page.stale(&compared, root)?
     {
         output::complain!(
-            "error: {} is stale\n  `cargo run --release -- second-opinion --with {} --docs .` writes it anew",
+            "error: {} is stale\n  `cargo run --release -- second-opinion --with {} --docs .` regenerates it",
             path.display(),
             args.with.part()
         );

@@ -147,7 +147,7 @@ pub struct Automata {
     nodes: boxcar::Vec<Node>,
     edges: RwLock<HashMap<(NodeId, u64), NodeId, RandomState>>,
     roots: RwLock<HashMap<(CpuId, Piece), NodeId, RandomState>>,
-    /// By number of the point. Whoever discovers holds it throughout.
+    /// By number of the point. A thread that discovers points holds it throughout.
     reached: Mutex<Vec<Reached>>,
     kin: Mutex<HashMap<Kin, Vec<NodeId>, RandomState>>,
     runs: AtomicU64,
@@ -420,7 +420,7 @@ impl Automata {
         node
     }
 
-    /// One run of real code with these answers: the point it comes to, and what it announced before.
+    /// One run of real code with these answers: the point it reaches, and what it announced before.
     fn run(&self, (cpu, piece): (CpuId, Piece), history: &[u64]) -> (Node, Vec<Op>) {
         self.runs.fetch_add(1, Relaxed);
         let replay = Replay {

@@ -208,7 +208,7 @@ impl CodeModel {
             }
         }
         self.run_movers(next, cpu, watch)?;
-        // Whoever was handed a lock knows it by now.
+        // A CPU that was handed a lock knows it by now.
         for other in next.machine.cpu_ids() {
             if other != cpu && self.waits_no_more(next, other) {
                 self.run_movers(next, other, watch)?;

@@ -8,8 +8,8 @@
 //! | operation | commutes because | guard that is checked |
 //! |---|---|---|
 //! | read of `cpu_tlbstate` | private to the CPU | none needed |
-//! | link of `pgd_list`, read | whoever writes it holds `pgd_lock` exclusively | this context holds `pgd_lock` |
-//! | link of `pgd_list`, write | whoever touches it holds `pgd_lock` | this context holds it exclusively |
+//! | link of `pgd_list`, read | its writers hold `pgd_lock` exclusively | this context holds `pgd_lock` |
+//! | link of `pgd_list`, write | its users hold `pgd_lock` | this context holds it exclusively |
 //! | own request, own acknowledgement word, write | read only by handlers of this CPU's IPI | none is pending or owes an answer |
 //! | sender's request, read by the handler | written only while nobody owes an answer | this CPU has not acknowledged |
 //! | sending an IPI | sets one bit that nobody else sets, and is never refused (a left mover) | none needed |
@@ -60,7 +60,7 @@ pub fn is_mover(machine: &SimState, cpu: CpuId, level: Level, op: Op) -> bool {
         Op::Load(Loc::ListNext(_) | Loc::ListPrev(_)) => holds_pgd_lock(machine, me, false),
         Op::Store(Loc::ListNext(_) | Loc::ListPrev(_), _) => holds_pgd_lock(machine, me, true),
         Op::Store(Loc::Request(of) | Loc::Acks(of), _) => {
-            // Whoever has answered already does not look again (or is noticed).
+            // A CPU that has answered already does not look again (or is noticed).
             of == cpu
                 && machine.word(Loc::Acks(cpu)) == 0
                 && machine

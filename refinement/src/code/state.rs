@@ -81,8 +81,8 @@ impl Noticed {
 impl CodeState {
     /// Forgets what nobody can read any more, so that states that differ in nothing else are one.
     ///
-    /// A request that everybody has answered: whoever reads one without owing an answer is noticed
-    /// ([`Noticed::AnsweredRequest`]), and the next flush writes it anew. The memory of a freed mm: whoever touches it
+    /// A request that everybody has answered: a CPU that reads one without owing an answer is noticed
+    /// ([`Noticed::AnsweredRequest`]), and the next flush writes it again. The memory of a freed mm: an access to it
     /// is noticed by the machine.
     pub fn forget(&mut self, publishing: impl Fn(CpuId) -> bool) {
         let machine = &mut self.machine;

@@ -12,7 +12,7 @@ const FONT: &str = "fontname=\"DejaVu Sans,Arial,sans-serif\", fontsize=10";
 const BAD: &str = "#b00020";
 
 /// The wait-for graph of the state that the run ends in: contexts, the locks they hold and spin for, the
-/// acknowledgements they await. Whoever can never move again is red.
+/// acknowledgements they await. Contexts that can never move again are red.
 pub fn waits(run: &Run) -> String {
     let (config, state) = (&run.protocol.config, run.last());
     let stuck = state.stuck(config);

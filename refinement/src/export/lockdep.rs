@@ -146,7 +146,7 @@ pub enum Kind {
         /// From the interrupt-safe lock to the unsafe one.
         chain: Vec<Link>,
     },
-    /// A lock that interrupts take would come to depend on one that is held with interrupts on.
+    /// A lock that interrupts take would begin to depend on one that is held with interrupts on.
     SafeUnsafe {
         /// The lock held.
         holding: Acquired,

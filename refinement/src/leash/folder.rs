@@ -1,4 +1,4 @@
-//! Folders for the files of other programs: removed when the work is done, or by whoever comes next.
+//! Folders for the files of other programs: removed when the work is done, or by the next run.
 //!
 //! A process that is killed cannot remove anything. So each folder has a file that its owner keeps locked; the lock
 //! ends with the owner, however that ends, and the next process that needs a folder sweeps what nobody has locked.

@@ -162,7 +162,7 @@ pub struct Counterexample {
     pub lines: Vec<Line>,
 }
 
-/// What the exploration of mutated code came to.
+/// The result of exploring mutated code.
 #[derive(Clone, Debug, Serialize)]
 pub struct Refuted {
     /// The run, if it was noticed.

@@ -156,7 +156,7 @@ impl Refinement {
     /// What `work` makes of the code, and how often it had to be done again.
     ///
     /// Points of the code that look alike are taken for one until they are seen to part ([`crate::code::automaton`]).
-    /// What was worked out on the way is void then, and is worked out again with those points kept apart. Whoever runs
+    /// What was worked out on the way is void then, and is worked out again with those points kept apart. The one that runs
     /// the code does it in here, or blames the code for what another history of it would have done.
     pub fn settled<T>(&mut self, mut work: impl FnMut(&Self) -> T) -> (T, u32) {
         let mut repeated = 0;

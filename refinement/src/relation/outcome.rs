@@ -1,4 +1,4 @@
-//! What an exploration of the code came to.
+//! The result of exploring the code.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -25,7 +25,7 @@ pub struct RelationResult {
     pub counterexample: Option<Counterexample>,
 }
 
-/// What an exploration of the code came to.
+/// The result of exploring the code.
 #[derive(Debug)]
 pub struct RefineResult {
     /// The protocol's properties, of the code's states; sizes, time, memory.

@@ -16,7 +16,7 @@ use stateright::Model;
 
 use super::joint::Refinement;
 
-/// What random runs came to.
+/// The result of random runs.
 #[derive(Clone, Debug, Default)]
 pub struct RandomResult {
     /// Runs made.

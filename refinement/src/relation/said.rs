@@ -147,7 +147,7 @@ pub(super) fn values(
             same("another mm is flushed, or another part of it,", alike)
         }
         Event::AcksSet { targets } => {
-            // Whoever answered already has cleared its bit on the protocol's side.
+            // A CPU that answered already has cleared its bit on the protocol's side.
             let all = map::ipi::targets(targets);
             same("other CPUs are awaited", cpu.acks.0 & !all.0 == 0)
         }

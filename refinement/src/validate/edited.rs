@@ -104,7 +104,7 @@ impl Run {
         })
     }
 
-    /// What `validate` says of these events with this run's first and last line: numbers are given anew, `since` is
+    /// What `validate` says of these events with this run's first and last line: numbers are given again, `since` is
     /// the lines'.
     pub fn judge(&mut self, edited: &[Line]) -> Verdict {
         let edited: Vec<Line> = edited

@@ -1,7 +1,7 @@
 //! The deadlock that a run did not have: what it waited for while holding what, put together.
 //!
 //! The graph is that of `docs/order.md` ([`shootdown_spec::order`]), fed with events in place of program lines: an
-//! edge `a -> b` says that whoever had to bring `a` about took, or awaited, `b` first. A run that took every lock at
+//! edge `a -> b` says that the context that had to bring `a` about took, or awaited, `b` first. A run that took every lock at
 //! once has the edges all the same. A cycle is a deadlock that another schedule of the same operations may have.
 //!
 //! Only what the run did is seen: no cycle is no proof (`shootdown prove` is). Classes are not instances: a cycle

@@ -250,7 +250,7 @@ fn fault(
     };
     let unlocks = match at {
         At::Done => true,
-        // Whoever finds the frame free maps it. It is looked at once, between the read and the unlock.
+        // The CPU that finds the frame free maps it. It is looked at once, between the read and the unlock.
         At::Empty { in_use } => in_use || !free(shadow),
         _ => false,
     };

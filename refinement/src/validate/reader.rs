@@ -64,7 +64,7 @@ pub struct Reader<R> {
     next: u64,
 }
 
-/// How a line came to its end.
+/// How a line ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whole {
     /// With a newline.

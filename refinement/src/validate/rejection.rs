@@ -1,4 +1,4 @@
-//! What is said of a line that does not fit: which, why, what would have fitted, and how it came to that.
+//! What is said of a line that does not fit: which, why, what would have fitted, and the steps that led there.
 
 use std::collections::VecDeque;
 

@@ -10,7 +10,7 @@
 //! | `pgd_alloc` of a slot that was used | the slot is supplied again ([`Mm::supplied`]) |
 //! | `switch_mm` to the mm the CPU is on already | the protocol's `next == prev` branch, which it starts for lazy CPUs only |
 //!
-//! Ticket locks are served in the order of `lock_wait`; an rwlock is not fair, whoever finds it free has it.
+//! Ticket locks are served in the order of `lock_wait`; an rwlock is not fair, the first to find it free has it.
 
 use shootdown_impl::event::{Event, Lock};
 use shootdown_impl::id::CpuId;

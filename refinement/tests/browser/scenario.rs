@@ -1,4 +1,4 @@
-//! The editor: a scenario as text beside what a check of it came to.
+//! The editor: a scenario as text beside the result of checking it.
 
 use super::accessible::serious;
 use super::chromium::{Chromium, Page};

@@ -8,7 +8,7 @@
 //! ````
 //!
 //! `lines` keeps the first so many lines, with `...` where more follow; `exit` is the exit code, 0 if it is not given.
-//! With `SHOOTDOWN_WRITE_PAGES=1` in the environment the pages are written anew.
+//! With `SHOOTDOWN_WRITE_PAGES=1` in the environment the pages are regenerated.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -63,7 +63,7 @@ fn made_anew(command: &str, info: &str) -> String {
     text
 }
 
-/// The page with every block made anew, and how many there are.
+/// The page with every block regenerated, and how many there are.
 fn page_made_anew(page: &str) -> (String, usize) {
     let (mut anew, mut blocks) = (String::new(), 0);
     let mut lines = page.lines();
@@ -99,7 +99,7 @@ fn pages_quote_what_the_commands_print() {
         } else {
             assert_eq!(
                 page, anew,
-                "{name} is stale: SHOOTDOWN_WRITE_PAGES=1 cargo test pages writes it anew"
+                "{name} is stale: SHOOTDOWN_WRITE_PAGES=1 cargo test pages regenerates it"
             );
         }
     }

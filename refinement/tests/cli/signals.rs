@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 const SIGNALS: [&str; 3] = ["INT", "TERM", "HUP"];
 
-/// Whoever waits longer than this waits in vain.
+/// Waiting longer than this is in vain.
 const FOR_EVER: Duration = Duration::from_secs(60);
 
-/// Whoever is told to stop and takes longer has not heard.
+/// A process that is told to stop and takes longer has not heard.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// A search of some minutes at least.

@@ -96,7 +96,7 @@ fn random_runs_do_deadlock_with_and_without_acknowledgements() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-    /// Whoever hangs on locks and acknowledgements was reported, at the latest when it began to.
+    /// Every context that hangs on locks and acknowledgements was reported, at the latest when it began to.
     #[test]
     fn no_deadlock_goes_unreported(i in 0..configs().len(), picks in proptest::collection::vec(any::<u16>(), 0..80)) {
         let run = random_run(&configs()[i], &picks);

@@ -169,7 +169,7 @@ fn what_is_accepted_of_the_edits_stands_in_the_list_with_a_reason() {
         } else {
             assert!(
                 old == new,
-                "docs/validate.md is stale: SHOOTDOWN_EDITS=write writes it anew"
+                "docs/validate.md is stale: SHOOTDOWN_EDITS=write regenerates it"
             );
         }
     }
@@ -193,7 +193,7 @@ fn text(header: &Header, lines: &[Line], end: Footer) -> Vec<u8> {
     (text + &end.to_string() + "\n").into_bytes()
 }
 
-/// What is taken up at the edit, and left where it is the run again, comes to the same as a whole validation.
+/// What is taken up at the edit, and left where it is the run again, has the same result as a whole validation.
 #[test]
 fn an_edit_is_judged_as_validate_judges_the_whole_trace() {
     for (name, mut run) in accepted() {

@@ -66,7 +66,7 @@ const REJECTED: &[(&str, u64, &str)] = &[
         226,
         "the next step of pgd_free there is `list_del(&page->lru)`",
     ),
-    // One line taken out, the others numbered anew.
+    // One line taken out, the others numbered again.
     (
         "missing-acks-complete.ndjson",
         410,
@@ -101,7 +101,7 @@ const REJECTED: &[(&str, u64, &str)] = &[
     ),
 ];
 
-/// Neither: cut off after 150 lines, and with a line missing but not numbered anew.
+/// Neither: cut off after 150 lines, and with a line missing but not numbered again.
 const OTHERS: &[&str] = &["truncated.ndjson", "gap.ndjson"];
 
 #[test]

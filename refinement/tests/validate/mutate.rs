@@ -13,7 +13,7 @@ pub fn count() -> usize {
     asked.map_or(200, |n| n.parse().expect("SHOOTDOWN_MUTATIONS is a number"))
 }
 
-/// Whoever reads one input for longer hangs: none takes a second.
+/// A reader that takes longer for one input hangs: none takes a second.
 const FOR_EVER: Duration = Duration::from_secs(60);
 
 /// Text that means something to one reader or another, or nothing to any.

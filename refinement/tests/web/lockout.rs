@@ -15,7 +15,7 @@ fn ask(server: &Server, path: &str, times: usize) -> TcpStream {
     stream
         .set_write_timeout(Some(Duration::from_millis(100)))
         .expect("not zero");
-    // Whoever is put out to make room finds a closed connection.
+    // A client that is put out to make room finds a closed connection.
     let _ = stream.write_all(request.repeat(times).as_bytes());
     stream
 }

@@ -14,7 +14,7 @@ pub const DEADLOCK: &str = "v2.6.37;cpus=2,mms=1;workload=page_referenced_one,vm
 pub const LARGE: &str =
     "tracked;cpus=2,mms=2,pgd_free_in_irq=on;workload=everything;start=mm0,mm0;;";
 
-/// Whoever waits longer than this waits in vain.
+/// Waiting longer than this is in vain.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running server, stopped with it.

@@ -1,4 +1,4 @@
-//! The live page's table of verdicts, against what is written down for every cell and what `check` came to.
+//! The live page's table of verdicts, against what is written down for every cell and the result of `check`.
 
 use super::server::{Server, address};
 use crate::expected::{Cell, grid};

@@ -1,7 +1,7 @@
 //! The text of a kernel's ftrace, judged by the rules that exclude the deadlock of 2011.
 //!
 //! [`read`] takes `trace`, `trace_pipe` or a dump on the console, line by line ([`reader`], [`line`](mod@line), [`event`](mod@event)),
-//! follows who holds, tries and awaits what ([`watch`], [`context`], [`machine`]), and comes to a [`Report`] with
+//! follows who holds, tries and awaits what ([`watch`], [`context`], [`machine`]), and makes a [`Report`] with
 //! four parts:
 //!
 //! | part | about |
@@ -245,7 +245,7 @@ impl Reading {
         self.dump == Dump::Behind
     }
 
-    /// What the dump comes to; nothing if there was no event in it.
+    /// What the dump shows; nothing if there was no event in it.
     pub(crate) fn end_of_dump(self) -> Option<Report> {
         (self.counts.events > 0).then(|| self.report(None))
     }

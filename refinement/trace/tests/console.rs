@@ -1,4 +1,4 @@
-//! Whole logs, each with the answer that a person who knows comes to.
+//! Whole logs, each with the answer of a person who knows.
 
 #[path = "console/loggers.rs"]
 mod loggers;

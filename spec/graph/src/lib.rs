@@ -1,9 +1,9 @@
-//! A dependency graph and its cycles, whatever its nodes and whoever feeds it.
+//! A dependency graph and its cycles, whatever its nodes are and wherever they come from.
 //!
-//! A node is something that can be waited for. An edge `a -> b` says: whoever has to bring `a`
+//! A node is something that can be waited for. An edge `a -> b` says: the context that has to bring `a`
 //! about may first wait for `b`. Each edge carries its *witnesses*, whatever the feeder has to
 //! show for it: program lines here, events where a recorded run is the source. If every wait that
-//! can happen is on an edge and there is no cycle, nobody waits for himself.
+//! can happen is on an edge and there is no cycle, no context waits for itself.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

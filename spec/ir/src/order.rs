@@ -1,7 +1,7 @@
 //! Order: no deadlock by waiting, for any number of CPUs, shown on the programs alone.
 //!
 //! Every program is walked once, all ways through it (`flow`). A *point* is a place where a context waits (`waits`). An
-//! edge says that a wait can last because of another: whoever has to end it stands there, or is below who stands there, or
+//! edge says that a wait can last because of another: the context that has to end it stands there, or is below one that does, or
 //! cannot get its CPU from who stands there (`edges`). In a deadlock every context that waits has such an edge to another
 //! that does; so if no points that can be reached together form a cycle, there is none.
 //!
@@ -105,7 +105,7 @@ impl Order {
         }
     }
 
-    /// What it came to.
+    /// The result.
     pub fn proof(&self) -> Proof {
         match (self.cycles.is_empty(), self.doubts.is_empty()) {
             (false, _) => Proof::Cyclic,

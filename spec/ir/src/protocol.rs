@@ -127,7 +127,7 @@ pub enum Storage {
     Global,
     /// One for each CPU.
     PerCpu,
-    /// One for each instance of a source; it starts anew with every run of the source's program.
+    /// One for each instance of a source; it is fresh in every run of the source's program.
     Local(SourceId),
 }
 
@@ -174,7 +174,7 @@ pub enum LockKind {
     Spin,
     /// `rwlock_t`: taking it disables preemption.
     Rw(Fairness),
-    /// `struct mutex`: its waiters sleep; whoever comes gets it when it is free.
+    /// `struct mutex`: its waiters sleep; the first to come gets it when it is free.
     Mutex,
     /// `struct rw_semaphore`: its waiters sleep, first come, first served, readers behind waiting writers.
     RwSem,

@@ -171,7 +171,7 @@ impl<'a> Waits<'a> {
             return Some(Wait::Blocked { by: top });
         }
         if !view.is(&it.executes) {
-            // A thread that sleeps waits for what it sleeps for, whoever has its CPU.
+            // A thread that sleeps waits for what it sleeps for, no matter what runs on its CPU.
             if let Some(wait) = self.own(&view, context) {
                 return Some(wait);
             }

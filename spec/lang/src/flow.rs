@@ -13,7 +13,7 @@ use crate::source::Span;
 mod report;
 
 /// `lockdep_assert_held()` asks for a lock of the caller's own. An instruction can only ask whether anybody holds it: where
-/// this source holds it on no way, the assertion is false whoever does.
+/// this source holds it on no way, the assertion is false, no matter which source does.
 pub fn own_locks(p: &mut Protocol) {
     let mut never = Vec::new();
     for (s, source) in p.sources.iter().enumerate() {

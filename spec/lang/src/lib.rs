@@ -15,7 +15,7 @@
 //!   irq, softirq, timer or NMI without `times` runs when it is raised, or, if nothing raises it, again and again.
 //! * `flags` of `spin_lock_irqsave()` need no declaration. An `int` holds -128 to 127 (unsigned: 0 to 255) and the constants
 //!   that are assigned to it, unless `in a..b` says more; leaving a range that nobody declared ends the search as incomplete.
-//! * A local variable begins anew with every call; a constant initial value is no step outside of loops.
+//! * A local variable is fresh in every call; a constant initial value is no step outside of loops.
 //! * A call with a result is a step of its own before the statement it stands in, except as the whole value of an assignment
 //!   or the whole condition. `&&` and `||` keep their order.
 //! * `while (c) cpu_relax();` and `while (c);` are one wait; so is `while (test_and_set_bit(...)) cpu_relax();`, which takes

@@ -49,7 +49,7 @@ impl Cpu {
                 let Some(Op::TryLock { busy, .. }) = self.next_op(config, level) else {
                     unreachable!("only a trylock is refused")
                 };
-                // Whoever is refused lets pgd_lock go, so the walk begins again at the head.
+                // A context that is refused lets pgd_lock go, so the walk begins again at the head.
                 self.ctx[level as usize].cursor = MmId::NONE;
                 self.go(config, level, busy);
             }

@@ -14,7 +14,7 @@
 //! `no_deadlock` is Spin's *invalid end state*. That is weaker than ours state by state (it needs
 //! everything to stop, not one context), but every run of a model ends, apart from those with
 //! `trylock-retry`, and a context that can never move is still there at the end of the run; and
-//! whoever is left at the end of a run waits for somebody who is left, too. So one is reachable
+//! a context that is left at the end of a run waits for another that is left, too. So one is reachable
 //! exactly if the other is.
 //!
 //! The other properties of states are assertions at the steps that can break them; each sets a

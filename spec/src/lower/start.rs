@@ -1,4 +1,4 @@
-//! How contexts come to run: programs started, interrupts taken, entries filled.
+//! How contexts begin to run: programs started, interrupts taken, entries filled.
 
 use super::{Here, Lowered, Place};
 use crate::environment::FlushBackend;

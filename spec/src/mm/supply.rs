@@ -3,7 +3,7 @@
 //! The programs only ever take away: an entry that was cleared stays clear, a freed slot stays
 //! free. A recorded run of hours needs a page-fault handler that maps pages again, an allocator
 //! that hands a freed slot to the next `pgd_alloc`, and user code that touches pages. The checker
-//! never calls any of this; whoever follows such a run does, where the record says so.
+//! never calls any of this; a reader of such a run does, where the record says so.
 
 use super::{Frame, Life, Mm, UserEntry};
 use crate::program::Entry;

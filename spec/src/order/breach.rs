@@ -11,14 +11,14 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
-    /// A1: whoever returns holds no lock.
+    /// A1: a program that returns holds no lock.
     ReleasesWhatItTook,
     /// A2: only a lock that is held is released, and the walk does not move on with the lock of
     /// the pgd it stood on.
     ReleasesOnlyItsOwn,
     /// A3: a program returns with the interrupts it found.
     RestoresInterrupts,
-    /// A4: whoever sent IPIs awaits their acknowledgement before it sends more or returns.
+    /// A4: a program that sent IPIs awaits their acknowledgement before it sends more or returns.
     AwaitsWhatItSent,
     /// A5: the flush handler acknowledges before it returns.
     HandlerAcknowledges,

@@ -96,7 +96,7 @@ pub enum Kind {
     Interrupted,
     /// An interrupt handler waits, and meanwhile its CPU does not acknowledge.
     Handler,
-    /// Whoever splits waits meanwhile, itself or in an interrupt.
+    /// The context that splits waits meanwhile, itself or in an interrupt.
     Splitting,
 }
 

@@ -265,7 +265,7 @@ impl Edges {
     }
 
     /// A lock held with interrupts on: an interrupt may come and wait. A queue is covered as
-    /// well: whoever waits with interrupts on holds with interrupts on from the grant on.
+    /// well: a context that waits with interrupts on holds with interrupts on from the grant on.
     fn interrupted(&mut self, walk: &Walk<'_>, handlers: &[(Node, Witness)]) {
         if !self.rules.apply(EdgeRule::Interrupted) {
             return;
@@ -291,7 +291,7 @@ impl Edges {
         }
     }
 
-    /// Whoever waits for the end of a split waits for the splitter, wherever that is.
+    /// A context that waits for the end of a split waits for the splitter, wherever that is.
     fn splitting(&mut self, walk: &Walk<'_>, handlers: &[(Node, Witness)]) {
         if !self.rules.apply(EdgeRule::Splitting) {
             return;

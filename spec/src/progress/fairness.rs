@@ -142,7 +142,7 @@ fn judge(graph: &Graph, members: &[u32]) -> Judgement {
             .filter(|e| inside(e.target))
             .for_each(|edge| taken.add(&edge));
     }
-    // Strong fairness first: it may leave smaller sets, for which the rest has to be asked anew.
+    // Strong fairness first: it may leave smaller sets, for which the rest has to be asked again.
     let starved = sometimes & !taken.classes;
     if starved != 0 {
         let spared = |s: &u32| enabled(graph, *s).classes & starved == 0;

@@ -164,7 +164,7 @@ pub(super) fn waits(state: &State, edge: &Edge) -> String {
     }
 }
 
-/// The deadlock of a state: its cycle, and whoever hangs on it.
+/// The deadlock of a state: its cycle, and the contexts that wait for it.
 pub(super) fn deadlock(config: &Config, state: &State) -> Option<String> {
     let stuck = state.stuck(config);
     if stuck.is_empty() {

@@ -12,7 +12,7 @@ pub struct WaitGraph {
     pub edges: Vec<(Edge, String)>,
     /// A shortest cycle among those who can never move again, in order; empty if there is none.
     pub cycle: Vec<Edge>,
-    /// The deadlock as a sentence, whoever hangs on the cycle included; `None` if nobody is stuck.
+    /// The deadlock as a sentence, with the contexts that wait for it; `None` if nobody is stuck.
     pub sentence: Option<String>,
 }
 

@@ -5,7 +5,7 @@
 //! programme's answer for the state is final: no second search is needed.
 //!
 //! Only the cheapest last movers of a state are kept. One that is dearer by a switch can be dropped without
-//! losing an optimum: whoever continues it without a switch can be continued from a cheapest one with exactly one.
+//! losing an optimum: a run that continues it without a switch can be continued from a cheapest one with exactly one.
 //! So a state has one switch count, a set of last movers that achieve it, and for each of them one *arrival*: where
 //! it came from and by which action.
 
@@ -79,7 +79,7 @@ impl Origin {
     #[inline]
     fn onward(&self, step: Step) -> (u32, Movers, u32) {
         let Some(mover) = step.mover() else {
-            // Hardware: whoever moved last still did.
+            // Hardware: the CPU that moved last is still the last.
             let lowest = self.movers & self.movers.wrapping_neg();
             return (self.switches, lowest, self.first);
         };

@@ -26,7 +26,7 @@ fn v2_6_36_waits_in_one_direction() {
 }
 
 /// The walk spins for page_table_lock inside pgd_lock, interrupts off: pgd_lock -> page_table_lock
-/// and ack -> page_table_lock are new. Cycles: page_table_lock with ack, and all three (whoever
+/// and ack -> page_table_lock are new. Cycles: page_table_lock with ack, and all three (a context that
 /// spins for pgd_lock does not acknowledge either).
 #[test]
 fn v2_6_37_has_the_seeds_cycle_and_the_one_over_pgd_lock() {
@@ -109,7 +109,7 @@ fn tracked_plain_has_the_cycle_without_an_ipi() {
 #[test]
 fn an_rwlock_has_two_nodes_and_deadlocks_on_its_writer_in_an_interrupt() {
     let order = Order::of(&named("rwlock", "irq-free", "everything"));
-    // Whoever wants to write waits for a reader that is interrupted by a writer. Whoever wants to
+    // A writer waits for a reader that is interrupted by a writer. Whoever wants to
     // read waits for it as well, queued behind a writer.
     assert!(order.graph.has(&PGD, &PGD) && order.graph.has(&PGD_READ, &PGD));
     // pgd_lock is inside itself; an interrupt above a page-table lock that the walk spins for has

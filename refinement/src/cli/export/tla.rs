@@ -67,7 +67,7 @@ fn check_kept(root: &Path) -> Result<ExitCode, CliError> {
         })?;
         if kept != text {
             output::complain!(
-                "error: {} is stale\n  `cargo run --release -- export tla --docs .` writes it anew",
+                "error: {} is stale\n  `cargo run --release -- export tla --docs .` regenerates it",
                 path.display()
             );
             code = ExitCode::NotAsExpected;

@@ -9,7 +9,7 @@ use shootdown_spec::report::{self, TextOptions};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Parts of a page that are made anew: what stands between two markers.
+/// Parts of a page that are generated: what stands between two markers.
 type Part = (&'static str, fn(&Matrix) -> String);
 const README: &[Part] = &[("verdicts", table), ("run", seeds_deadlock)];
 const ORDER: &[Part] = &[
@@ -63,7 +63,7 @@ fn read(path: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(path).map_err(failed)
 }
 
-/// A page with its generated parts made anew.
+/// A page with its generated parts regenerated.
 fn with_parts(page: &str, parts: &[Part], matrix: &Matrix) -> String {
     parts.iter().fold(page.to_string(), |text, (name, make)| {
         let parts = generated::replace(&text, name, &make(matrix));
@@ -114,7 +114,7 @@ pub(super) fn write(matrix: &Matrix, root: &Path) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Pages that differ from what this run came to.
+/// Pages that differ from the result of this run.
 pub(super) fn stale(matrix: &Matrix, root: &Path) -> Result<Vec<PathBuf>, CliError> {
     let mut stale = Vec::new();
     for (path, text) in pages(matrix, root)? {

@@ -396,7 +396,7 @@ fn check_docs(path: &Path, cells: &[Cell], rows: &[Row]) -> Result<ExitCode, Cli
         return Ok(ExitCode::AsPromised);
     }
     output::complain!(
-        "  `cargo run --release -- refine --matrix --docs .` writes it anew, with `--only TEXT` some of its rows"
+        "  `cargo run --release -- refine --matrix --docs .` regenerates it, with `--only TEXT` some of its rows"
     );
     Ok(ExitCode::NotAsExpected)
 }

@@ -39,7 +39,7 @@ pub struct Answer {
     pub took: [Duration; 2],
 }
 
-/// Cells of up to this many states are asked for `progress` as well, by whoever can decide it.
+/// Cells of up to this many states are asked for `progress` as well, where the checker can decide it.
 pub const PROGRESS_MOST: u64 = 10_000;
 
 impl With {
@@ -140,7 +140,7 @@ impl Checker {
     /// for `progress` too, if `check` has looked and it is small enough.
     ///
     /// # Errors
-    /// If it comes to no verdict.
+    /// If it gives no verdict.
     pub fn ask(
         &self,
         config: &Config,

@@ -36,7 +36,7 @@ impl Page<'_> {
         output::write_file(&path, text)
     }
 
-    /// The page, if its part differs from what this run came to.
+    /// The page, if its part differs from the result of this run.
     pub(super) fn stale(
         &self,
         compared: &[Compared],

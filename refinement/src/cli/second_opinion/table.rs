@@ -38,7 +38,7 @@ pub(super) struct Seen {
     pub elapsed: Duration,
 }
 
-/// Every cell, then every difference, then what it came to.
+/// Every cell, then every difference, then the result.
 pub(super) fn text(compared: &[Compared], seen: &Seen, width: usize) -> String {
     let mut table = new_table(width);
     let name = seen.with.name();

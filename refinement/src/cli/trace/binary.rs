@@ -37,7 +37,7 @@ const PERF: Tool = Tool {
 /// The tool that a file needs, by its first bytes; none for text.
 pub fn needed(path: &Path) -> Option<Tool> {
     let mut start = [0; 10];
-    // What cannot be opened is told by whoever reads it; a pipe is not to be read from here.
+    // What cannot be opened is reported by its reader; a pipe is not to be read from here.
     let mut file = File::open(path)
         .ok()
         .filter(|f| f.metadata().is_ok_and(|m| m.is_file()))?;

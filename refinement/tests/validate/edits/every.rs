@@ -21,7 +21,7 @@ pub struct Edit<'a> {
     pub what: String,
     /// The event that it was done to.
     pub at: usize,
-    /// The events, to be numbered anew.
+    /// The events, to be numbered again.
     pub lines: &'a [Line],
 }
 

@@ -17,7 +17,7 @@ pub enum Wait {
     Acks,
     /// For a lock.
     Lock(LockName),
-    /// For a CPU to come to a rendezvous.
+    /// For a CPU to reach a rendezvous.
     Rendezvous,
     /// For the end of a handler.
     Handler,

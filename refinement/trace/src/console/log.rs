@@ -215,7 +215,7 @@ pub struct Log {
     pub splats: Vec<Report>,
     /// A dump of ftrace's in the log.
     pub ftrace: Option<u64>,
-    /// What that dump comes to.
+    /// What that dump shows.
     pub trace: Option<Box<crate::ftrace::report::Report>>,
     /// Why the end of the input may be missing.
     pub cut: Vec<String>,

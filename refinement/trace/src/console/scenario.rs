@@ -172,7 +172,7 @@ impl Hang<'_> {
         let itself = cycle.edges.iter().any(|e| e.from == s.who && e.to == s.who);
         let awaited = |wait: Wait| cycle.edges.iter().any(|e| e.to == s.who && e.wait == wait);
         let is_handler = awaited(Wait::Handler);
-        // Whoever keeps others waiting for its acknowledgement has interrupts off, by the log or by the condition.
+        // A CPU that keeps others waiting for its acknowledgement has interrupts off, by the log or by the condition.
         let off = s.irqs.as_ref().is_some_and(|i| !i.on)
             || s.context != Context::Task
             || awaited(Wait::Acks);

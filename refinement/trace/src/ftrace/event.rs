@@ -3,7 +3,7 @@
 //! | event | what it means here |
 //! |---|---|
 //! | `lock_acquire` | the attempt; with `try`, and for what never prints `lock_acquired` (seqcounts, every lock of a kernel without LOCK_STAT), the lock is held from here |
-//! | `lock_contended` | the first try failed: whoever prints it waits, a spinlock's waiter spins |
+//! | `lock_contended` | the first try failed: the context that prints it waits, a spinlock's waiter spins |
 //! | `lock_acquired` | held from here |
 //! | `lock_release` | no longer held; printed just before the unlock |
 //! | `lock_*` of RCU's maps | no lock: nobody waits for a reader by them |
@@ -107,7 +107,7 @@ pub enum Event<'a> {
         to: &'a str,
         /// Where.
         callsite: &'a str,
-        /// Whoever sends a function call from there waits.
+        /// A function call sent from there is waited for.
         awaited: bool,
     },
     /// `contention_begin` (true) or `contention_end`: of the lock itself, not its lockdep map.

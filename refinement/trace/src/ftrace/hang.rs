@@ -2,7 +2,7 @@
 //!
 //! | waits for | and so for |
 //! |---|---|
-//! | a lock (`lock_contended`, no `lock_acquired`) | whoever holds it |
+//! | a lock (`lock_contended`, no `lock_acquired`) | its holder |
 //! | an acknowledgement (`csd_queue_cpu`, no `csd_function_exit`) | what executes on the target, if that waits itself, with interrupts off |
 //! | the end of an interrupt on top of it | the interrupt, if that waits |
 //!
@@ -144,7 +144,7 @@ pub struct Hang {
     pub cycle: Vec<Standing>,
     /// Those that wait for them.
     pub bystanders: Vec<Standing>,
-    /// How it came to that, in the order of the trace.
+    /// The steps that led there, in the order of the trace.
     pub rows: Vec<Row>,
     /// In one sentence.
     pub sentence: String,

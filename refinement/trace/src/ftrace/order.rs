@@ -187,7 +187,7 @@ impl Collect {
         self.waits(who, node, || What::Takes(class, address));
     }
 
-    /// A trylock had succeeded: nobody waited, but whoever comes waits for the holder.
+    /// A trylock had succeeded: nobody waited, but those that come wait for the holder.
     pub fn took(&mut self, class: ClassId, mode: Mode) {
         self.taken.insert(Node::Lock(class, mode));
     }

@@ -9,7 +9,7 @@ pub const LONGEST_LINE: usize = 64 << 10;
 /// After so many bytes somebody is asked whether to go on.
 const NOW_AND_THEN: u64 = 1 << 16;
 
-/// How a line came to its end.
+/// How a line ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whole {
     /// With a newline.

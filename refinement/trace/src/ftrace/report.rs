@@ -112,10 +112,10 @@ impl Rule {
     pub fn promise(self) -> &'static str {
         match self {
             Rule::Hang => {
-                "nobody waits for himself, by way of locks and acknowledgements, where the trace ends"
+                "no cycle of waits for locks and acknowledgements exists where the trace ends"
             }
             Rule::Upstream => {
-                "nobody waits with interrupts off for a lock that is held while acknowledgements are awaited"
+                "no CPU waits with interrupts off for a lock that is held while acknowledgements are awaited"
             }
             Rule::Order => "what was waited for while something was withheld has no cycle",
             Rule::Strict => {

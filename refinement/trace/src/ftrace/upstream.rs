@@ -1,4 +1,4 @@
-//! The upstream rule: nobody waits with interrupts off for a lock that is held while acknowledgements are awaited, nor
+//! The upstream rule: no CPU waits with interrupts off for a lock that is held while acknowledgements are awaited, nor
 //! for a lock whose holder waits for such a lock.
 //!
 //! Which locks those are is known by class, and only at the end of the trace; until then the waits are kept, by the

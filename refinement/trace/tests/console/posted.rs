@@ -361,7 +361,7 @@ fn a_fact_that_is_changed_changes_the_answer() {
         "likely owned by task other:999",
     );
     assert_ne!(free, "cycle");
-    // Whoever is awaited has interrupts off in an unknown function.
+    // The awaited CPU has interrupts off in an unknown function.
     let off = edit(
         "awaited-take-interrupts-6.12",
         "clear_page_erms+0xb/0x20",

@@ -96,7 +96,7 @@ fn the_page_quotes_what_is_printed() {
     } else {
         assert!(
             anew == page,
-            "docs/ftrace.md is stale; the head of this file says how to write it anew"
+            "docs/ftrace.md is stale; the head of this file says how to regenerate it"
         );
     }
 }

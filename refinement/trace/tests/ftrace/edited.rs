@@ -96,7 +96,7 @@ fn any_link_taken_out_ends_the_deadlock_or_is_assumed() {
             edited.remove(*line);
         }
         match judge(&edited).end.hang {
-            // Who holds the lock is not in the trace: it may be whoever waits for the CPU that spins.
+            // Who holds the lock is not in the trace: it may be the one that waits for the CPU that spins.
             Some(hang) => assert_eq!(
                 (gone[0], hang.assumes.len()),
                 (31_742, 1),

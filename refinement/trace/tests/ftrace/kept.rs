@@ -1,4 +1,4 @@
-//! The recordings as they are. The numbers are those of whoever recorded them, counted by another program.
+//! The recordings as they are. The numbers come from the people who recorded them, counted by another program.
 
 use crate::recordings::{CONTROL, DEFAULT, HUNG, LOST, THP, UNMAP, bytes, chains, folder};
 use shootdown_trace::ftrace::hang::Wait;

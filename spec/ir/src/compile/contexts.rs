@@ -36,7 +36,7 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// The steps by which a context comes to run.
+    /// The steps by which a context begins to run.
     fn start(&mut self, context: ContextId) {
         let it = &self.system.contexts[context.index()];
         let (kind, cpu, slot, place) = (it.kind, self.cpu(it.cpu), it.slot, it.place);
@@ -164,7 +164,7 @@ impl Compiler<'_> {
             }
             assigns.push(serving.set(X::FALSE));
         }
-        // What a program leaves in its local variables nobody reads: it starts anew.
+        // What a program leaves in its local variables nobody reads: it starts fresh.
         let mut locals: Vec<_> = self.locals[here.context.index()].iter().collect();
         locals.sort();
         for (&var, &base) in locals {

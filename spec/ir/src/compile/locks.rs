@@ -92,7 +92,7 @@ impl Element {
     }
 }
 
-/// What taking a lock comes to in one mode.
+/// What taking a lock does in one mode.
 struct Taking {
     /// Can it be had at once?
     free: X,

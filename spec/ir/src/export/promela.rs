@@ -147,7 +147,7 @@ fn cell(r: &CellRef, e: &Exported<'_>) -> String {
     let name = |i: u32| e.names[(r.base.0 + i) as usize].clone();
     match &r.index {
         None => name(0),
-        // Whoever reads it has made sure that it is in the row.
+        // Its readers have made sure that it is in the row.
         Some(index) => {
             let index = print_plain(index, e);
             (0..r.len - 1).rev().fold(name(r.len - 1), |rest, i| {

@@ -126,7 +126,7 @@ impl Understanding<'_> {
         lines.any(|l| flow::other_write(&l.op).is_some_and(|place| place.var == var))
     }
 
-    /// A flag that is only ever set to one value, by somebody who surely comes to it.
+    /// A flag that is only ever set to one value, by a context that surely gets there.
     fn flag(&self, it: &Awaited, vars: &BTreeSet<VarId>) -> bool {
         let mut settled = Vec::new();
         for &var in vars {

@@ -281,7 +281,7 @@ impl<'a> Machine<'a> {
                 if let Some(h) = held {
                     out.from(o, n, s, true, Because::Holds(o, lock, h.2));
                 }
-                // Whoever is ahead has it next, and may not be able to take it.
+                // The context ahead has it next, and may not be able to take it.
                 let queues = match &self.p.source(other.source).program[s.pc].op {
                     Op::Lock(l, _) => {
                         l.lock == lock

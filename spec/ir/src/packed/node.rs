@@ -348,7 +348,7 @@ fn conjunction(mut nodes: Vec<Node>) -> Node {
     }
 }
 
-/// What a test other than `word & mask == value` comes to where such tests are known to hold; `None` if it is open.
+/// The result of a test other than `word & mask == value` where such tests are known to hold; `None` if it is open.
 fn decided(node: &Node, known: &[Node]) -> Option<bool> {
     let bits = |word: u32, mask: u64| {
         known.iter().find_map(|k| match k {

@@ -1,4 +1,4 @@
-//! Who waits for whom, as one sentence: the cycle that makes a deadlock, and whoever hangs on it.
+//! Who waits for whom, as one sentence: the cycle that makes a deadlock, and the contexts that wait for it.
 
 use super::{Story, list};
 use crate::eval::Cells;
@@ -6,7 +6,7 @@ use crate::system::ContextId;
 use crate::waits::Wait;
 
 impl Story<'_> {
-    /// The deadlock of state `n` among the contexts of `stuck`: its cycle, and whoever hangs on it. `None` if nobody is
+    /// The deadlock of state `n` among the contexts of `stuck`: its cycle, and the contexts that wait for it. `None` if nobody is
     /// stuck.
     pub fn deadlock(&self, n: usize, stuck: u64) -> Option<String> {
         if stuck == 0 {

@@ -14,7 +14,7 @@ impl Story<'_> {
     pub fn wait(&self, n: usize, context: ContextId) -> Option<Wait> {
         let wait = self.waits.wait(&self.states[n], context)?;
         Some(match wait {
-            // Whoever is past its last write of what the condition reads cannot end it any more.
+            // A context that is past its last write of what the condition reads cannot end it any more.
             Wait::Condition { mut writers } => {
                 let cells = self.awaited(n, context);
                 writers.retain(|&w| self.may_still_write(n, w, &cells));

@@ -94,7 +94,7 @@ inline look_at_list()
 }
 
 /// Who waits for whom: looked at where somebody begins to spin or to await acknowledgements. A
-/// wait of somebody who waited already gets no new reason otherwise: whoever takes over a lock was
+/// wait of somebody who waited already gets no new reason otherwise: the context that takes over a lock was
 /// ahead in its queue before.
 fn waits(e: &Exported<'_>) -> String {
     let pgd_lock = match e.rwlock() {

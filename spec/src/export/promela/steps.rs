@@ -125,7 +125,7 @@ pub(super) fn shape(e: &Exported<'_>, op: &Op) -> Shape {
         Op::TryLock { lock: l, busy } => {
             let free = format!("{}.ticket[0] == 0", lock(l));
             let mut shape = test(free, [format!("{}.ticket[0] = self", lock(l))], busy);
-            // Whoever is refused lets pgd_lock go, so the walk begins again at the head.
+            // A context that is refused lets pgd_lock go, so the walk begins again at the head.
             shape.cases[1].then = vec!["cpu[me].walk = NONE".into()];
             shape
         }

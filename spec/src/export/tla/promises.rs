@@ -78,7 +78,7 @@ fn spots(e: &Exported<'_>, like: impl Fn(ProgramId, &Op) -> bool) -> Vec<Spot> {
     all
 }
 
-/// For every CPU: whoever stands at one of these finds what is said there.
+/// For every CPU: a context that stands at one of these finds what is said there.
 fn whoever(name: &str, said: Vec<String>) -> String {
     match said.is_empty() {
         true => format!("{name} == TRUE  \\* nothing here could break it\n"),

@@ -152,7 +152,7 @@ impl Steps<'_> {
                 let (name, at) = self.place(l);
                 let takes = [self.lock(l, "spin_lock"), self.asked(l)];
                 let mut shape = test(format!("{name}{at} = <<>>"), takes, busy);
-                // Whoever is refused lets pgd_lock go, so the walk begins again at the head.
+                // A context that is refused lets pgd_lock go, so the walk begins again at the head.
                 shape.cases[1].then = vec![own("walk", "NoMm")];
                 shape
             }

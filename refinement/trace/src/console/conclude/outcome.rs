@@ -177,7 +177,7 @@ fn lost(of: &Situation) -> Outcome {
     )
 }
 
-/// What becomes of whoever is waited for as the holder of a lock.
+/// What becomes of the context that is waited for as the holder of a lock.
 fn follow(waits: &Waits<'_>, who: Who, path: &mut Vec<Who>) -> Outcome {
     let Some(of) = waits.of.get(&who) else {
         return Outcome::unknown(

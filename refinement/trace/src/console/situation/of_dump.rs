@@ -46,7 +46,7 @@ pub fn of_dump(who: Who, dump: &Dump, log: &Log) -> Situation {
         && !dump.comm.as_ref().is_some_and(|comm| comm.contains("idle"));
     let mut holds = Vec::new();
     held_by_lockdep(dump, &doing, log, &mut holds);
-    // Whoever spins may spin for the very lock that the function takes.
+    // A context that spins may spin for the very lock that the function takes.
     if matches!(
         doing,
         Doing::AwaitsAcks | Doing::AwaitsHandler | Doing::Rendezvous { .. }

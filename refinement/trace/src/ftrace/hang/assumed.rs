@@ -74,7 +74,7 @@ pub(super) fn assumed(
                     );
                 }
             }
-            // Nobody was seen to take the lock: it may be whoever waits for this CPU.
+            // Nobody was seen to take the lock: it may be the one that waits for this CPU.
             Wait::Lock { lock, holders, .. } if holders.is_empty() && node.standing.irqs_off => {
                 for other in nodes
                     .values()

@@ -148,7 +148,7 @@ fn waiting(watch: &Watch, key: Key, context: &Context) -> Option<Wait> {
     let awaiting = context.awaiting.as_ref()?;
     let mut requests = awaiting.requests.clone();
     for request in requests.iter_mut().filter(|r| r.csd.is_none()) {
-        // Whoever has interrupts on takes the IPI.
+        // A CPU with interrupts on takes the IPI.
         let on = watch
             .machine
             .get(request.target)

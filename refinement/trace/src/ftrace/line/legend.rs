@@ -15,7 +15,7 @@ pub struct Legend {
     pub latency: Option<String>,
     /// How many places were named so far.
     places: usize,
-    /// Places of this header: it begins anew with `TASK-PID`, or another tracer.
+    /// Places of this header: the next begins with `TASK-PID`, or another tracer.
     open: bool,
 }
 
