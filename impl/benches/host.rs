@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use shootdown_impl::design::{Axes, Tracked};
-use shootdown_impl::env::Environment;
+use shootdown_impl::environment::Environment;
 use shootdown_impl::event::Observer;
 use shootdown_impl::host::recorder::Recorder;
 use shootdown_impl::host::stress::{StressConfig, run};

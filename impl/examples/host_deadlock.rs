@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use shootdown_impl::design::Axes;
-use shootdown_impl::env::Environment;
+use shootdown_impl::environment::Environment;
 use shootdown_impl::host::stress::{StressConfig, Verdict, run};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

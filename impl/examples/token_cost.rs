@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use shootdown_impl::cpu::{Cpu, Task};
 use shootdown_impl::design::{IrqSave, Tracked};
-use shootdown_impl::env::Environment;
+use shootdown_impl::environment::Environment;
 use shootdown_impl::event::Event;
 use shootdown_impl::id::{CpuId, MmId};
 use shootdown_impl::kernel::Kernel;

@@ -8,7 +8,7 @@
 use core::marker::PhantomData;
 
 use crate::cpu::TokenStaysOnItsCpu;
-use crate::env::Environment;
+use crate::environment::Environment;
 use crate::event::Event;
 use crate::id::{CpuId, MmId};
 use crate::kernel::Kernel;

@@ -3,7 +3,7 @@
 //! A "physical address" is an offset from that base, so page-table entries and list links are the same numbers on
 //! every machine and in every run. Nothing here allocates; the code that starts the machine provides the storage.
 
-use crate::env::Environment;
+use crate::environment::Environment;
 use crate::id::{CpuId, FrameId, MmId, NR_CPUS, NR_FRAMES, NR_MMS};
 use crate::ipi::FlushState;
 use crate::machine::Word;

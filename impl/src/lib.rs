@@ -20,7 +20,7 @@
 //! ```
 //! # #[cfg(feature = "sim")] {
 //! use shootdown_impl::design::{Tracked, V2_6_37};
-//! use shootdown_impl::env::Environment;
+//! use shootdown_impl::environment::Environment;
 //! use shootdown_impl::id::MmId;
 //! use shootdown_impl::operation::{Code, KernelCode, Operation};
 //! use shootdown_impl::sim::{Outcome, RandomScheduler, Sim, SimConfig};
@@ -50,7 +50,7 @@ extern crate std;
 pub mod cpu;
 pub mod design;
 mod door;
-pub mod env;
+pub mod environment;
 pub mod event;
 pub mod flush;
 pub mod id;

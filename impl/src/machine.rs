@@ -12,7 +12,7 @@
 
 use core::sync::atomic::AtomicU64;
 
-use crate::env::Environment;
+use crate::environment::Environment;
 use crate::event::Event;
 use crate::id::{CpuId, MmId};
 use crate::kernel::Kernel;
@@ -143,7 +143,7 @@ pub trait Machine {
 macro_rules! forward_machine {
     ($inner:ident : $($name:ident)*) => { $($crate::forward_machine!(@ $inner $name);)* };
     (@ $i:ident kernel) => { fn kernel(&self) -> &$crate::kernel::Kernel { self.$i.kernel() } };
-    (@ $i:ident env) => { fn env(&self) -> &$crate::env::Environment { self.$i.env() } };
+    (@ $i:ident env) => { fn env(&self) -> &$crate::environment::Environment { self.$i.env() } };
     (@ $i:ident this_cpu) => { fn this_cpu(&self) -> $crate::id::CpuId { self.$i.this_cpu() } };
     (@ $i:ident load) => { fn load(&self, w: &$crate::machine::Word) -> u64 { self.$i.load(w) } };
     (@ $i:ident load_stable) => { fn load_stable(&self, w: &$crate::machine::Word) -> u64 { self.$i.load_stable(w) } };

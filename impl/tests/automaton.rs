@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use shootdown_impl::design::Axes;
-use shootdown_impl::env::Environment;
+use shootdown_impl::environment::Environment;
 use shootdown_impl::event::Event;
 use shootdown_impl::id::{CpuId, MmId};
 use shootdown_impl::irq::Vector;

@@ -7,7 +7,7 @@ use std::thread;
 
 use shootdown_impl::cpu::Cpu;
 use shootdown_impl::design::{Axes, NAMED, Plain, Tracked};
-use shootdown_impl::env::{Environment, FlushBackend};
+use shootdown_impl::environment::{Environment, FlushBackend};
 use shootdown_impl::event::{Event, Observer};
 use shootdown_impl::host::{Host, HostCpu, HostViolation, IrqMode};
 use shootdown_impl::id::{CpuId, CpuMask, MmId};

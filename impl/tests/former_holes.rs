@@ -6,7 +6,7 @@
 use shootdown_impl::cpu::{Cpu, Task};
 use shootdown_impl::design::AfterUnlockTracked;
 use shootdown_impl::design::{Combined, Design, IrqSave, PgdSpin, Tracked, V2_6_37, V2_6_38};
-use shootdown_impl::env::Environment;
+use shootdown_impl::environment::Environment;
 use shootdown_impl::id::MmId;
 use shootdown_impl::irq::Vector;
 use shootdown_impl::kernel::Loc;

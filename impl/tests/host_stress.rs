@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use shootdown_impl::design::{Axes, NAMED};
-use shootdown_impl::env::Environment;
+use shootdown_impl::environment::Environment;
 use shootdown_impl::fault::Fault;
 use shootdown_impl::host::stress::{StressConfig, StressError, StressOutcome, Verdict, run};
 use shootdown_impl::host::watchdog::Why;

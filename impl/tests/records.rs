@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use proptest::prelude::*;
 use shootdown_impl::design::Axes;
-use shootdown_impl::env::Environment;
+use shootdown_impl::environment::Environment;
 use shootdown_impl::event::Event;
 use shootdown_impl::host::IrqMode;
 use shootdown_impl::host::recorder::Record;

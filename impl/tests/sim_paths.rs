@@ -1,7 +1,7 @@
 //! Each path alone on the simulated machine, and the historical hangs by hand and by chance.
 
 use shootdown_impl::design::{Axes, NAMED, Tracked, V2_6_36, V2_6_37, V2_6_38};
-use shootdown_impl::env::{Environment, FlushBackend};
+use shootdown_impl::environment::{Environment, FlushBackend};
 use shootdown_impl::event::{Event, Flushed, Lock};
 use shootdown_impl::id::{CpuId, CpuMask, FrameId, MmId};
 use shootdown_impl::irq::Vector;

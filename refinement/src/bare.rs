@@ -11,7 +11,7 @@ pub mod port;
 pub mod qemu;
 mod told;
 
-use shootdown_impl::env::FlushBackend;
+use shootdown_impl::environment::FlushBackend;
 use shootdown_impl::fault::Fault;
 use shootdown_impl::host::stress::{Disk, Recording, StressConfig, StressOutcome, Verdict};
 use shootdown_impl::host::trace::{Header, IrqsOffBy, SCHEMA};

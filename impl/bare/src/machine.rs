@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 
-use shootdown_impl::env::Environment;
+use shootdown_impl::environment::Environment;
 use shootdown_impl::event::{Event, Lock};
 use shootdown_impl::id::{CpuId, CpuMask, FrameId, MmId, NR_CPUS, NR_FRAMES};
 use shootdown_impl::irq::Vector;

@@ -1,7 +1,7 @@
 //! What to run: the kernel's command line, `name=value` each.
 
 use shootdown_impl::design::{Axes, FlushAxis, PgdLockAxis, PtlAxis};
-use shootdown_impl::env::Environment;
+use shootdown_impl::environment::Environment;
 
 /// The command line.
 #[derive(Clone, Copy)]

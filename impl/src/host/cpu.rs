@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Instant;
 
-use crate::env::{Environment, FlushBackend};
+use crate::environment::{Environment, FlushBackend};
 use crate::event::{Event, Lock, Observer};
 use crate::host::interrupt::{OnCpu, disable, enable, uninterrupted};
 use crate::host::shared::{

@@ -19,7 +19,7 @@ use std::{format, thread};
 use serde::Serialize;
 
 use crate::design::Axes;
-use crate::env::Environment;
+use crate::environment::Environment;
 use crate::fault::{Fault, Faulty};
 use crate::host::interrupt::SignalBlocked;
 use crate::host::recorder::Recorder;

@@ -8,7 +8,7 @@ use std::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::design::Axes;
-use crate::env::Environment;
+use crate::environment::Environment;
 use crate::event::Event;
 use crate::host::IrqMode;
 use crate::host::recorder::Record;

@@ -5,7 +5,7 @@
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Release, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicI64};
 
-use crate::env::Environment;
+use crate::environment::Environment;
 use crate::id::{CpuId, MmId, NR_MMS};
 use crate::kernel::{Kernel, Loc, compound_frame, small_frame};
 use crate::machine::Machine;

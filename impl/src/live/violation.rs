@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::SeqCst;
 
-use crate::env::Environment;
+use crate::environment::Environment;
 use crate::event::Event;
 use crate::id::{CpuId, FrameId, MmId};
 use crate::kernel::{Kernel, Loc};

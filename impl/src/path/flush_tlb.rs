@@ -7,7 +7,7 @@
 
 use crate::cpu::{Cpu, Cx, MayAwaitAcks, NoLock};
 use crate::door::Door;
-use crate::env::FlushBackend;
+use crate::environment::FlushBackend;
 use crate::event::{Event, Flushed};
 use crate::id::{CpuId, CpuMask, MmId};
 use crate::ipi::{Request, acknowledge, read_request};

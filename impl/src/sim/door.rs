@@ -1,6 +1,6 @@
 //! The door as a stream of announced operations.
 
-use crate::env::Environment;
+use crate::environment::Environment;
 use crate::event::{Event, Lock};
 use crate::id::{CpuId, MmId};
 use crate::kernel::{Kernel, Loc};

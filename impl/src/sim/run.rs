@@ -8,7 +8,7 @@ use std::vec::Vec;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use crate::env::Environment;
+use crate::environment::Environment;
 use crate::event::Event;
 use crate::id::{CpuId, MmId};
 use crate::irq::Vector;

@@ -1,6 +1,6 @@
 //! The whole machine as one small value, and what can happen next. What an operation does to it: `apply.rs`.
 
-use crate::env::Environment;
+use crate::environment::Environment;
 use crate::id::{CpuId, CpuMask, FrameId, MmId};
 use crate::irq::Vector;
 use crate::kernel::{Loc, Node};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use shootdown_impl::design::Axes;
-use shootdown_impl::env::Environment;
+use shootdown_impl::environment::Environment;
 use shootdown_impl::event::Event;
 use shootdown_impl::id::CpuId;
 use shootdown_impl::kernel::Loc;

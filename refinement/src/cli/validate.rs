@@ -126,7 +126,7 @@ struct Json<'a> {
     schema: &'static str,
     verdict: Verdict,
     design: Option<&'a str>,
-    environment: shootdown_impl::env::Environment,
+    environment: shootdown_impl::environment::Environment,
     #[serde(flatten)]
     counts: Counts,
     incomplete: Option<&'a str>,

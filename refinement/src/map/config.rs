@@ -1,7 +1,7 @@
 //! Designs, environments and programs: the specification's names to the implementation's.
 
 use shootdown_impl::design::{Axes, FlushAxis, PgdLockAxis, PtlAxis};
-use shootdown_impl::env;
+use shootdown_impl::environment;
 use shootdown_spec::design::{Design, Flush, PgdLock, Ptl};
 use shootdown_spec::environment::{Environment, FlushBackend};
 use shootdown_spec::program::ProgramId;
@@ -51,7 +51,7 @@ pub fn design(axes: &Axes) -> Design {
 }
 
 /// The environment of a machine on which `alive` mms live at the start; one operation per CPU.
-pub fn environment_of(environment: &env::Environment, alive: u8) -> Environment {
+pub fn environment_of(environment: &environment::Environment, alive: u8) -> Environment {
     Environment {
         cpus: environment.cpus,
         mms: alive,
@@ -59,8 +59,8 @@ pub fn environment_of(environment: &env::Environment, alive: u8) -> Environment 
         split_ptlocks: environment.split_ptlocks,
         thp: environment.thp,
         flush_backend: match environment.flush_backend {
-            env::FlushBackend::Ipi => FlushBackend::Ipi,
-            env::FlushBackend::Hypercall => FlushBackend::Hypercall,
+            environment::FlushBackend::Ipi => FlushBackend::Ipi,
+            environment::FlushBackend::Hypercall => FlushBackend::Hypercall,
         },
         xen_pin: environment.xen_pin,
         pgd_free_in_irq: environment.pgd_free_in_irq,
@@ -69,15 +69,15 @@ pub fn environment_of(environment: &env::Environment, alive: u8) -> Environment 
 
 /// The environment. The specification counts the mms that live at the start, the implementation slots: one more, so
 /// that `pgd_alloc` always has one to fill. `ops_per_cpu` is not part of the implementation's.
-pub fn environment(environment: &Environment) -> env::Environment {
-    env::Environment {
+pub fn environment(environment: &Environment) -> environment::Environment {
+    environment::Environment {
         cpus: environment.cpus,
         mms: environment.mms.saturating_add(1),
         split_ptlocks: environment.split_ptlocks,
         thp: environment.thp,
         flush_backend: match environment.flush_backend {
-            FlushBackend::Ipi => env::FlushBackend::Ipi,
-            FlushBackend::Hypercall => env::FlushBackend::Hypercall,
+            FlushBackend::Ipi => environment::FlushBackend::Ipi,
+            FlushBackend::Hypercall => environment::FlushBackend::Hypercall,
         },
         xen_pin: environment.xen_pin,
         pgd_free_in_irq: environment.pgd_free_in_irq,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use shootdown_impl::cpu::{CarriesNoCpu, Cpu, Task};
 use shootdown_impl::design::{Axes, Design, Rwlock, Tracked};
-use shootdown_impl::env::Environment;
+use shootdown_impl::environment::Environment;
 use shootdown_impl::event::{Event, Lock};
 use shootdown_impl::id::{CpuId, CpuMask, MmId};
 use shootdown_impl::irq::Vector;

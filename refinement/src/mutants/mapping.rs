@@ -4,7 +4,7 @@
 //! dictionary with the two rows swapped are the same thing to the relation. So these faults change nothing but what
 //! is reported, or what the kernel believes to be built with.
 
-use shootdown_impl::env::Environment;
+use shootdown_impl::environment::Environment;
 use shootdown_impl::event::{Event, Lock};
 use shootdown_impl::id::{CpuMask, FrameId, MmId};
 use shootdown_impl::tlb::{Scope, Slot};

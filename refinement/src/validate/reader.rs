@@ -7,7 +7,7 @@ use std::io::BufRead;
 
 use serde::Deserialize;
 use serde_json::Value;
-use shootdown_impl::env::Environment;
+use shootdown_impl::environment::Environment;
 use shootdown_impl::event::{Event, Lock};
 use shootdown_impl::host::trace::{Footer, Header, Line, SCHEMA};
 use shootdown_impl::id::{CpuId, CpuMask, FrameId, MmId};
