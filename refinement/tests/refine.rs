@@ -187,7 +187,7 @@ fn staterights_own_checker_counts_the_same_states_of_the_code() {
     let config = config("v2.6.37", "nosplit", "aging");
     let ours = refinement(config.clone());
     let outcome = search(&ours.code, |_, _| 0, &Options::default());
-    assert!(ours.code.code.parted().is_empty());
+    assert!(ours.code.code.diverged().is_empty());
     let theirs = refinement(config).code.checker().spawn_bfs().join();
     assert_eq!(outcome.unique, theirs.unique_state_count() as u64);
     // `machine_rules` is never violated, so it did not stop early; the deadlock it sees as well.
@@ -287,7 +287,7 @@ fn random_runs_never_blame_the_code_for_histories_that_were_taken_for_one() {
     let mut merged = refinement(large());
     let found = random::explore(&mut merged, 1, 200, OF_THE_CODE, &Options::default());
     assert_eq!(found.failing, None);
-    assert!(found.repeated > 0, "nothing parted: this shows nothing");
+    assert!(found.repeated > 0, "nothing diverged: this shows nothing");
     // The very runs of code whose points are never taken for one.
     let mut apart = refinement(large());
     apart.code.code.keep_apart();

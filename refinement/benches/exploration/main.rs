@@ -178,7 +178,7 @@ fn code_alone(limit: Duration, program: &Program, reduce: bool) -> Ran {
     loop {
         let ran = states(limit, &model, |m, s: &CodeState| stuck(&m.code, s) != 0);
         assert!(model.code.nondeterminism().is_none());
-        if model.code.parted().is_empty() {
+        if model.code.diverged().is_empty() {
             return ran;
         }
         model.code = model.code.again();
@@ -192,7 +192,7 @@ fn beside_the_protocol(limit: Duration, program: &Program) -> Ran {
             stuck(&r.code.code, &s.code) != 0
         });
         assert!(model.code.code.nondeterminism().is_none());
-        if model.code.code.parted().is_empty() {
+        if model.code.code.diverged().is_empty() {
             return ran;
         }
         model.start_again();
@@ -271,7 +271,7 @@ fn throughput() {
     let mut known = Refinement::new(config, Arc::new(code));
     loop {
         search(&known, |_, _: &Joint| 0, &Options::default());
-        if known.code.code.parted().is_empty() {
+        if known.code.code.diverged().is_empty() {
             break;
         }
         known.start_again();

@@ -288,7 +288,7 @@ fn text(args: &Args, refinement: &Refinement, result: &RefineResult) -> Result<S
         match result.repeated {
             0 => String::new(),
             n => format!(
-                " (explored {} times: histories that looked alike parted)",
+                " (explored {} times: histories that looked alike diverged)",
                 n + 1
             ),
         }

@@ -10,7 +10,7 @@
 //! removes, whether it had to wait for a lock, whom it had to interrupt for a flush that is over. Points that are
 //! reached alike but for that (`is_forgotten`), report the same and announce the same are therefore taken for one,
 //! and this is checked as well: from there on the code is run with *every* history that the point stands for. If they
-//! ever part, [`Automata::parted`] says that the exploration has to be done again; the next one keeps them apart.
+//! ever diverge, [`Automata::diverged`] says that the exploration has to be done again; the next one keeps them apart.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -105,8 +105,8 @@ type History = Box<[u64]>;
 /// The most histories one point stands for; further ones get a point of their own.
 const MOST_HISTORIES: usize = 64;
 
-/// Histories that look alike for a while and then part: they must not be taken for one.
-pub type Parted = std::collections::HashSet<(CpuId, Piece, History)>;
+/// Histories that look alike for a while and then diverge: they must not be taken for one.
+pub type Diverged = std::collections::HashSet<(CpuId, Piece, History)>;
 
 /// Something that can be run on the simulated machine: a design's code, or a mutant of it.
 pub trait Runnable: Send + Sync {
@@ -154,9 +154,9 @@ pub struct Automata {
     /// Whether points may be taken for one at all.
     merge: bool,
     /// Histories that get points of their own.
-    apart: Parted,
-    parted: Mutex<Parted>,
-    has_parted: Arc<AtomicBool>,
+    apart: Diverged,
+    diverged: Mutex<Diverged>,
+    has_diverged: Arc<AtomicBool>,
     nondeterminism: Mutex<Option<Nondeterminism>>,
 }
 
@@ -178,9 +178,9 @@ impl Automata {
             kin: Mutex::default(),
             runs: AtomicU64::new(0),
             merge: true,
-            apart: Parted::default(),
-            parted: Mutex::default(),
-            has_parted: Arc::default(),
+            apart: Diverged::default(),
+            diverged: Mutex::default(),
+            has_diverged: Arc::default(),
             nondeterminism: Mutex::new(None),
         };
         // Number 0 stands for "nothing runs".
@@ -201,13 +201,13 @@ impl Automata {
         automata
     }
 
-    /// The same code, nothing known, but what has parted is never taken for one again.
+    /// The same code, nothing known, but what has diverged is never taken for one again.
     pub fn again(&self) -> Self {
         let mut again = Self::new(self.code.clone(), self.boot);
         again.runs = AtomicU64::new(self.runs());
         again.merge = self.merge;
         again.apart = self.apart.clone();
-        again.apart.extend(self.parted());
+        again.apart.extend(self.diverged());
         again
     }
 
@@ -238,8 +238,8 @@ impl Automata {
 
     /// Histories that were taken for one and turned out not to be: the exploration was of something else than the
     /// code. Empty if all is well.
-    pub fn parted(&self) -> Parted {
-        lock(&self.parted).clone()
+    pub fn diverged(&self) -> Diverged {
+        lock(&self.diverged).clone()
     }
 
     /// The beginning of a piece.
@@ -279,9 +279,9 @@ impl Automata {
             .or_insert_with(|| self.discover(&mut lock(&self.reached), at, answer))
     }
 
-    /// Whether anything has parted yet.
-    pub fn has_parted(&self) -> Arc<AtomicBool> {
-        self.has_parted.clone()
+    /// Whether anything has diverged yet.
+    pub fn has_diverged(&self) -> Arc<AtomicBool> {
+        self.has_diverged.clone()
     }
 
     fn add(
@@ -371,8 +371,8 @@ impl Automata {
             if self.run(key, history).0 != *found {
                 // All prefixes: one of them is where it was taken for something else.
                 let prefixes = (1..history.len()).map(|n| (key.0, key.1, history[..n].into()));
-                lock(&self.parted).extend(prefixes);
-                self.has_parted.store(true, Relaxed);
+                lock(&self.diverged).extend(prefixes);
+                self.has_diverged.store(true, Relaxed);
             }
         }
     }

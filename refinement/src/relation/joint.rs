@@ -162,7 +162,7 @@ impl Refinement {
         let mut repeated = 0;
         loop {
             let done = work(self);
-            if self.code.code.parted().is_empty() {
+            if self.code.code.diverged().is_empty() {
                 return (done, repeated);
             }
             self.start_again();
@@ -170,7 +170,7 @@ impl Refinement {
         }
     }
 
-    /// Forgets everything about the code but what has parted.
+    /// Forgets everything about the code but what has diverged.
     pub fn start_again(&mut self) {
         self.code.code = self.code.code.again();
         self.coverage = Coverage::new(self.config());

@@ -36,7 +36,7 @@ pub struct RefineResult {
     pub runs: u64,
     /// Points of the code between two operations.
     pub points: usize,
-    /// How often the exploration was done again, because histories that looked alike parted.
+    /// How often the exploration was done again, because histories that looked alike diverged.
     pub repeated: u32,
     /// The code is no function of its answers; nothing above counts then.
     pub nondeterminism: Option<Nondeterminism>,
@@ -122,19 +122,19 @@ pub fn refine(refinement: &mut Refinement, options: &Options) -> RefineResult {
     }
 }
 
-/// The same, but stopped when histories that were taken for one have parted: what would follow is void.
+/// The same, but stopped when histories that were taken for one have diverged: what would follow is void.
 ///
 /// It is looked at between two levels, where nothing depends on how fast the threads are: which histories are kept
 /// apart in the end, and with it how many states there are, must not.
 pub fn until_parted(refinement: &Refinement, options: &Options) -> Options {
-    let parted = refinement.code.code.has_parted();
+    let diverged = refinement.code.code.has_diverged();
     let stop = Arc::new(AtomicBool::new(false));
     let (outer, progress) = (options.cancel.clone(), options.progress.clone());
     let (inner, level) = (stop.clone(), AtomicUsize::new(usize::MAX));
     let told = move |at: &Progress| {
         // The first call for a level comes before anything of it is expanded.
         let begins = level.swap(at.depth, Relaxed) != at.depth;
-        if outer.load(Relaxed) || begins && parted.load(Relaxed) {
+        if outer.load(Relaxed) || begins && diverged.load(Relaxed) {
             inner.store(true, Relaxed);
         }
         if let Some(progress) = &progress {

@@ -27,7 +27,7 @@ pub struct RandomResult {
     pub failing: Option<(Trace, u64)>,
     /// It was stopped before all runs were made.
     pub cut_off: bool,
-    /// How often a run was made again, because histories of the code that looked alike parted in it.
+    /// How often a run was made again, because histories of the code that looked alike diverged in it.
     pub repeated: u32,
 }
 

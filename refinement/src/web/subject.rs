@@ -192,11 +192,11 @@ impl Subject {
     }
 
     /// True if what was just worked out has to be worked out again, because histories of the code that looked alike
-    /// parted; it is ready for that then.
+    /// diverged; it is ready for that then.
     pub fn must_start_again(&mut self) -> bool {
         match self {
             Subject::Spec(_) => false,
-            Subject::Code(r) if r.code.code.parted().is_empty() => false,
+            Subject::Code(r) if r.code.code.diverged().is_empty() => false,
             Subject::Code(r) => {
                 r.start_again();
                 true
