@@ -14,7 +14,7 @@ mod columns;
 mod cycle;
 mod event;
 mod record;
-mod standing;
+mod status;
 mod svg;
 mod violation;
 mod waits;
@@ -102,7 +102,7 @@ pub fn text(
         page.paragraph("", &format!("The schedule does not fit: {refused}"));
         page.blank();
     }
-    standing::write(&mut page, &run);
+    status::write(&mut page, &run);
     if let Some((title, sentence)) = violation::explain(&run) {
         page.titled(&title, &sentence);
         page.blank();

@@ -105,7 +105,7 @@ pub fn violation(story: &Story<'_>, result: &Judged) -> Finding {
         line: (line > 0).then_some(u64::from(line)),
     };
     let mut told: Vec<(Place, String)> = story
-        .standing(n)
+        .status(n)
         .into_iter()
         .filter(|c| c.stuck && !c.statement.is_empty())
         .map(|c| {

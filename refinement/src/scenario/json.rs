@@ -85,7 +85,7 @@ impl RunJson {
             steps: story.records(),
             loops_to: story.loops_to(),
             sentence: story.explain().map(|(_, sentence)| sentence),
-            contexts: story.standing(story.end()),
+            contexts: story.status(story.end()),
             schedule: story.schedule(),
         }
     }

@@ -21,7 +21,7 @@ mod page;
 mod property;
 mod record;
 mod replay;
-mod standing;
+mod status;
 mod story;
 mod violation;
 mod wait;

@@ -12,7 +12,7 @@ pub fn splat(story: &Story<'_>) -> Option<String> {
     let n = story.end();
     let stuck = story.stuck();
     let sentence = story.deadlock(n, stuck)?;
-    let records = story.standing(n);
+    let records = story.status(n);
     let hang: Vec<_> = records
         .iter()
         .filter(|c| c.stuck && !c.statement.is_empty())

@@ -14,11 +14,11 @@
 //! holder that took its lock before the trace began, or in a gap, is not known. Either way a hang is missed, not made up.
 
 mod assumed;
+mod render;
 mod stuck;
-mod told;
 
+pub use render::spins;
 pub use stuck::end;
-pub use told::spins;
 
 use super::class::Name;
 use super::console::Stack;

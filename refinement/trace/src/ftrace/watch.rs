@@ -12,7 +12,7 @@
 
 mod locks;
 mod requests;
-mod told;
+mod without_csd;
 
 use super::class::Classes;
 use super::context::{Contexts, Held, Key, Mode};

@@ -92,7 +92,7 @@ impl Story<'_> {
     }
 
     /// Where every context is after `n` steps that runs or is pending.
-    pub fn standing(&self, n: usize) -> Vec<ContextRecord> {
+    pub fn status(&self, n: usize) -> Vec<ContextRecord> {
         let place = |c: ContextId| self.stands_at(n, c);
         self.contexts()
             .filter(|&c| place(c).is_some() || self.is_pending(n, c))

@@ -165,7 +165,7 @@ impl<'a> Story<'a> {
         let mut page = Page::new(*options);
         super::page::header(&mut page, self);
         super::columns::write(&mut page, self);
-        super::standing::write(&mut page, self);
+        super::status::write(&mut page, self);
         if let Some((title, sentence)) = self.explain() {
             page.titled(&title, &sentence);
             page.blank();

@@ -1,7 +1,7 @@
 //! The greatest set of contexts of which each waits for another member, and the cycle in it.
 
 use super::assumed::assumed;
-use super::told::{clause, rows};
+use super::render::{clause, rows};
 use super::{End, Hang, LockAt, Standing, Wait, who};
 use crate::ftrace::console::Stack;
 use crate::ftrace::context::{Attempt, Context, Key};
