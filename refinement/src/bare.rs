@@ -9,7 +9,7 @@
 pub mod image;
 pub mod port;
 pub mod qemu;
-mod told;
+mod reported;
 
 use shootdown_impl::environment::FlushBackend;
 use shootdown_impl::fault::Fault;
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use crate::leash::Folder;
-use told::Told;
+use reported::Reported;
 
 /// A machine that says nothing for so long is not coming back. It tells how far it is ten times a second, and its
 /// watchdog reports a hang within ten seconds.
@@ -71,7 +71,7 @@ pub enum BareError {
         /// What the system said.
         error: io::Error,
     },
-    /// QEMU ended, or was ended, before the machine had told what came of the run.
+    /// QEMU ended, or was ended, before the machine had reported its result.
     #[error("the machine ended before its time: {0}")]
     Died(String),
     /// Nobody waits for it any more, and there is nothing to say yet.
@@ -97,7 +97,7 @@ pub struct Machine {
     pub qemu: String,
     /// The core that each CPU was pinned to.
     pub cores: Vec<usize>,
-    /// Whether a CPU went on using a translation that was gone from the page table, until it was told by IPI: without
+    /// Whether a CPU went on using a translation that was gone from the page table, until it was told to by IPI: without
     /// that a clean run says nothing about flushes. Absent with one CPU, or if the run did not come so far.
     pub stale_seen: Option<bool>,
 }
@@ -149,9 +149,9 @@ pub fn run(
         line: &line,
         console: &console,
     };
-    let told = Mutex::new(Told::new(disk, config.look_back));
-    let ran = machine.run(&told, cancel, SILENT)?;
-    let told = told.into_inner().unwrap_or_else(|e| e.into_inner());
+    let reported = Mutex::new(Reported::new(disk, config.look_back));
+    let ran = machine.run(&reported, cancel, SILENT)?;
+    let reported = reported.into_inner().unwrap_or_else(|e| e.into_inner());
     let text = std::fs::read(&console).unwrap_or_default();
     let text = String::from_utf8_lossy(&text).replace('\r', "");
     if let Some(path) = &options.console {
@@ -160,11 +160,11 @@ pub fn run(
     let machine = Machine {
         qemu: version,
         cores: ran.cores,
-        stale_seen: told.stale_seen,
+        stale_seen: reported.stale_seen,
     };
-    let cut = told.disk_full();
-    if !told.ended && !ran.cancelled && !cut {
-        let recording = told.finish_trace(false);
+    let cut = reported.disk_full();
+    if !reported.ended && !ran.cancelled && !cut {
+        let recording = reported.finish_trace(false);
         return Err(BareError::Died(epitaph(
             ran.status,
             ran.silent,
@@ -172,10 +172,10 @@ pub fn run(
             recording.as_ref(),
         )));
     }
-    if !told.ended && !told.begun && !cut {
+    if !reported.ended && !reported.begun && !cut {
         return Err(BareError::Cancelled);
     }
-    let stress = outcome(config, told, started.elapsed());
+    let stress = outcome(config, reported, started.elapsed());
     Ok(Outcome {
         stress,
         machine,
@@ -183,11 +183,11 @@ pub fn run(
     })
 }
 
-fn outcome(config: &StressConfig, told: Told, elapsed: Duration) -> StressOutcome {
-    let hung = told.hang();
-    let clean = told.ended && hung.is_none();
-    let summary = told.summary();
-    let recording = told.finish_trace(clean);
+fn outcome(config: &StressConfig, reported: Reported, elapsed: Duration) -> StressOutcome {
+    let hung = reported.hang();
+    let clean = reported.ended && hung.is_none();
+    let summary = reported.summary();
+    let recording = reported.finish_trace(clean);
     let cut_short = recording.as_ref().is_some_and(|r| r.error.is_some());
     let verdict = match hung {
         Some(hang) => Verdict::Hung(hang),

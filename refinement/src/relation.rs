@@ -2,7 +2,7 @@
 //!
 //! [`step`] lets the protocol follow one event and `said` compares what the event says; [`joint`] explores code and protocol side by side, every interleaving
 //! of the real code; [`failure`] says what did not fit; [`coverage`] what the code never did; [`outcome`] turns an
-//! exploration into verdicts, [`told`] a run of the code into one of the protocol. Where the space is too large to exhaust:
+//! exploration into verdicts, [`translate`] a run of the code into one of the protocol. Where the space is too large to exhaust:
 //! [`bounded`] few preemptions, [`random`] random runs.
 
 pub mod bounded;
@@ -13,4 +13,4 @@ pub mod outcome;
 pub mod random;
 mod said;
 pub mod step;
-pub mod told;
+pub mod translate;

@@ -101,9 +101,9 @@ fn the_deadlock_of_2011_is_in_the_real_code_with_the_cycle_of_the_protocol() {
     assert_eq!(run.actions.len(), 10);
 
     // Told in the protocol's steps it is a run of the protocol, one step longer (the local flush), and ends stuck.
-    let told = refinement.told(run);
-    assert_eq!((told.fits, told.trace.actions.len()), (10, 11));
-    let states = told.trace.states(&refinement.spec).unwrap();
+    let translated = refinement.translate(run);
+    assert_eq!((translated.fits, translated.trace.actions.len()), (10, 11));
+    let states = translated.trace.states(&refinement.spec).unwrap();
     let last = states.last().unwrap();
     assert_eq!(
         last.stuck(refinement.config()).bits(),

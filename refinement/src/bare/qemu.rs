@@ -5,7 +5,7 @@
 
 use super::BareError;
 use super::port::{Message, Reader};
-use super::told::Told;
+use super::reported::Reported;
 use crate::leash::{self, Stderr};
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -98,7 +98,7 @@ impl Machine<'_> {
     /// If QEMU cannot be started.
     pub fn run(
         &self,
-        told: &Mutex<Told>,
+        reported: &Mutex<Reported>,
         cancel: &AtomicBool,
         silent_for: Duration,
     ) -> Result<Ran, BareError> {
@@ -109,8 +109,8 @@ impl Machine<'_> {
             .args(["-smp", &self.cpus.to_string()])
             .args(["-m", "64", "-display", "none", "-nodefaults", "-no-reboot"])
             .args(["-name", "shootdown,debug-threads=on"])
-            .args(["-chardev", "stdio,id=told,signal=off"])
-            .args(["-device", "isa-debugcon,iobase=0xe9,chardev=told"])
+            .args(["-chardev", "stdio,id=reported,signal=off"])
+            .args(["-device", "isa-debugcon,iobase=0xe9,chardev=reported"])
             .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
             .arg("-serial")
             .arg(format!("file:{}", self.console.display()))
@@ -146,7 +146,7 @@ impl Machine<'_> {
                     waits.store(started.elapsed().as_millis() as u64 + 1, Ordering::SeqCst);
                     let n = printed.read(&mut buffer).unwrap_or(0);
                     waits.store(0, Ordering::SeqCst);
-                    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut reported = reported.lock().unwrap_or_else(PoisonError::into_inner);
                     reader.read(&buffer[..n], |message| match message {
                         Message::Complaint(text) => {
                             complaint.push_str(&text);
@@ -156,11 +156,11 @@ impl Machine<'_> {
                             if fact.name == "boot" {
                                 cores = pin(qemu, self.cpus);
                             }
-                            told.fact(&fact);
+                            reported.fact(&fact);
                         }
-                        Message::Record(record) => told.record(record),
+                        Message::Record(record) => reported.record(record),
                     });
-                    if !told.write() {
+                    if !reported.write() {
                         stop.store(true, Ordering::SeqCst);
                     }
                     if n == 0 {

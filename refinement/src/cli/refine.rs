@@ -134,7 +134,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut options = args.bounds.options(output::cancel_on_signals()?)?;
     if let Some(seed) = args.random {
         let result = random::explore(&mut refinement, seed, args.runs, bad_facts(), &options);
-        return told_random(args, seed, &refinement, &result);
+        return print_random(args, seed, &refinement, &result);
     }
     args.ci.try_out()?;
     let progress = ProgressLine::new("exploring the code");
@@ -165,7 +165,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             output::count(outcome.generated),
             output::plural(most.into(), "preemption"),
         );
-        return told_run(
+        return print_run(
             args,
             &refinement,
             &size,
@@ -218,8 +218,8 @@ fn exit_code(result: &RefineResult) -> ExitCode {
 }
 
 fn json(refinement: &Refinement, result: &RefineResult) -> RefineJson {
-    // The properties' runs are told as the protocol's: their steps are its steps.
-    let mut told = CheckResultTold::new(refinement, result);
+    // The properties' runs are printed as the protocol's: their steps are its steps.
+    let mut translated = TranslatedResult::new(refinement, result);
     RefineJson {
         schema: "shootdown/refine/1",
         refines: result.refines(),
@@ -239,20 +239,20 @@ fn json(refinement: &Refinement, result: &RefineResult) -> RefineJson {
         points: result.points,
         repeated: result.repeated,
         nondeterminism: result.nondeterminism.as_ref().map(|n| format!("{n:?}")),
-        check: CheckJson::new(&refinement.spec, told.check()),
+        check: CheckJson::new(&refinement.spec, translated.check()),
     }
 }
 
-/// The result with every run told in the protocol's steps.
-struct CheckResultTold(shootdown_spec::check::CheckResult);
+/// The result with every run in the protocol's steps.
+struct TranslatedResult(shootdown_spec::check::CheckResult);
 
-impl CheckResultTold {
+impl TranslatedResult {
     fn new(refinement: &Refinement, result: &RefineResult) -> Self {
         let c = &result.check;
         let mut properties = c.properties.clone();
         for property in &mut properties {
             if let Some(run) = &mut property.counterexample {
-                run.trace = refinement.told(&run.trace).trace;
+                run.trace = refinement.translate(&run.trace).trace;
             }
         }
         Self(shootdown_spec::check::CheckResult {
@@ -381,7 +381,7 @@ pub fn run_text(
     };
     let mut text = report::text(
         &refinement.spec,
-        &refinement.told(run).trace,
+        &refinement.translate(run).trace,
         property,
         &options,
     );
@@ -430,7 +430,7 @@ fn coverage_text(args: &Args, refinement: &Refinement, missing: &[Missing]) -> S
     text
 }
 
-fn told_random(
+fn print_random(
     args: &Args,
     seed: u64,
     refinement: &Refinement,
@@ -442,10 +442,10 @@ fn told_random(
         output::plural(result.steps, "step"),
         if result.cut_off { ", CUT OFF" } else { "" },
     );
-    told_run(args, refinement, &size, result.failing.as_ref(), true)
+    print_run(args, refinement, &size, result.failing.as_ref(), true)
 }
 
-fn told_run(
+fn print_run(
     args: &Args,
     refinement: &Refinement,
     size: &str,

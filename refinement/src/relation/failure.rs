@@ -1,4 +1,4 @@
-//! What did not fit, told so that one can see it.
+//! What did not fit, in words.
 //!
 //! The longest matched prefix of the run with the protocol's line beside every step of the code, the protocol's state
 //! there, what the code did next, and for everything the protocol could have done instead the guard that was false.

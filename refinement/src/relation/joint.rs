@@ -200,7 +200,11 @@ impl Refinement {
     }
 
     /// The same, with the steps that the protocol took.
-    pub fn step_told(&self, joint: &Joint, action: &Action) -> (Joint, Option<Misfit>, Vec<Taken>) {
+    pub fn step_translated(
+        &self,
+        joint: &Joint,
+        action: &Action,
+    ) -> (Joint, Option<Misfit>, Vec<Taken>) {
         let mut taken = Vec::new();
         let (next, misfit) = self.step_with(joint, action, |step| taken.push(step));
         (next, misfit, taken)

@@ -41,7 +41,7 @@ pub struct Taken {
 
 /// Lets the protocol follow.
 ///
-/// `taken` is told each step. On success the state is the only one that agrees.
+/// `taken` is called with each step. On success the state is the only one that agrees.
 ///
 /// # Errors
 /// If there is none.

@@ -143,7 +143,7 @@ impl Subject {
                 if r.next_state(joint, *action).is_none() {
                     return Err(self.code_guard(r, joint, action));
                 }
-                let (next, misfit, taken) = r.step_told(joint, action);
+                let (next, misfit, taken) = r.step_translated(joint, action);
                 Ok(Moved {
                     misfit: misfit.is_some() || next.code.noticed.is_some(),
                     at: At::Code(next),

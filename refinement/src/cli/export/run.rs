@@ -110,7 +110,7 @@ impl RunArgs {
             }
         })?;
         let trace = match of_code {
-            Some(_) => match told(&schedule)? {
+            Some(_) => match translated(&schedule)? {
                 Ok(trace) => trace,
                 Err(step) => {
                     output::complain!(
@@ -200,11 +200,11 @@ fn word(verdict: Verdict) -> String {
 }
 
 /// A run of the code in the protocol's steps, or the first step that it does not have.
-fn told(schedule: &Schedule) -> Result<Result<Trace, usize>, CliError> {
+fn translated(schedule: &Schedule) -> Result<Result<Trace, usize>, CliError> {
     use stateright::Model as _;
     let mut refinement = refine::refinement(schedule.config.clone())?;
     let run = &schedule.trace;
-    let (told, _) = refinement.settled(|refinement| {
+    let (translated, _) = refinement.settled(|refinement| {
         let mut at = refinement.initial(&run.start);
         for (i, action) in run.actions.iter().enumerate() {
             let Some(next) = refinement.next_state(&at, *action) else {
@@ -212,11 +212,11 @@ fn told(schedule: &Schedule) -> Result<Result<Trace, usize>, CliError> {
             };
             at = next;
         }
-        let told = refinement.told(run);
-        match told.fits == run.actions.len() {
-            true => Ok(told.trace),
-            false => Err(told.fits + 1),
+        let translated = refinement.translate(run);
+        match translated.fits == run.actions.len() {
+            true => Ok(translated.trace),
+            false => Err(translated.fits + 1),
         }
     });
-    Ok(told)
+    Ok(translated)
 }

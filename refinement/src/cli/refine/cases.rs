@@ -1,6 +1,6 @@
 //! `refine` for machines: a case for each part of the relation, and for each property of the code's states.
 
-use super::{CheckResultTold, code_schedule};
+use super::{TranslatedResult, code_schedule};
 use crate::cli::{check, ci};
 use shootdown_refinement::ci::{Case, Finding, Outcome, Report, Severity};
 use shootdown_refinement::relation::joint::Refinement;
@@ -16,8 +16,8 @@ pub fn report(refinement: &Refinement, result: &RefineResult) -> Report {
         outcome: outcome(refinement, r),
         time: None,
     });
-    let mut told = CheckResultTold::new(refinement, result);
-    let properties = ci::properties(&refinement.spec, told.check());
+    let mut translated = TranslatedResult::new(refinement, result);
+    let properties = ci::properties(&refinement.spec, translated.check());
     let properties = properties.into_iter().map(|case| Case {
         suite: format!("the code's states: {}", case.suite),
         ..case

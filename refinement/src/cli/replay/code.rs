@@ -90,8 +90,13 @@ pub fn run(args: &Args, source_name: &str, text: &str) -> Result<ExitCode, CliEr
                     verbose: !args.brief,
                     colour: output::colour(),
                 };
-                let told = refinement.told(&run).trace;
-                text += &report::text(&refinement.spec, &told, violated.first().copied(), &options);
+                let translated = refinement.translate(&run).trace;
+                text += &report::text(
+                    &refinement.spec,
+                    &translated,
+                    violated.first().copied(),
+                    &options,
+                );
             } else {
                 text += &refine::failure(&refinement, &run);
             }

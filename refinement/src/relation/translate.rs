@@ -1,4 +1,4 @@
-//! A run of the code, told in the protocol's steps.
+//! A run of the code, in the protocol's steps.
 
 use shootdown_spec::trace::Trace;
 
@@ -6,7 +6,7 @@ use super::joint::Refinement;
 
 /// The protocol's side of a run of the code.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct Translated {
     /// Every step the protocol took, hidden ones included: a run of the protocol.
     pub trace: Trace,
     /// By step of the code: how many steps of the protocol were taken before it.
@@ -17,9 +17,9 @@ pub struct Told {
 
 impl Refinement {
     /// Plays a run of the code and writes down what the protocol did along with it.
-    pub fn told(&self, run: &Trace) -> Told {
+    pub fn translate(&self, run: &Trace) -> Translated {
         let mut at = self.initial(&run.start);
-        let mut told = Told {
+        let mut translated = Translated {
             trace: Trace {
                 start: run.start,
                 actions: Vec::new(),
@@ -29,16 +29,21 @@ impl Refinement {
             fits: 0,
         };
         for action in &run.actions {
-            told.before.push(told.trace.actions.len());
-            let (next, misfit, taken) = self.step_told(&at, action);
+            translated.before.push(translated.trace.actions.len());
+            let (next, misfit, taken) = self.step_translated(&at, action);
             if misfit.is_some() {
-                return told;
+                return translated;
             }
-            told.trace.actions.extend(taken.iter().map(|t| t.action));
-            told.fits += 1;
+            translated
+                .trace
+                .actions
+                .extend(taken.iter().map(|t| t.action));
+            translated.fits += 1;
             at = next;
         }
-        told.trace.loops_to = run.loops_to.and_then(|at| told.before.get(at).copied());
-        told
+        translated.trace.loops_to = run
+            .loops_to
+            .and_then(|at| translated.before.get(at).copied());
+        translated
     }
 }

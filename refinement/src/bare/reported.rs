@@ -18,10 +18,10 @@ use std::time::Duration;
 const FLUSH_BITS: u32 = 16;
 
 /// So far.
-pub struct Told {
+pub struct Reported {
     /// The run has begun.
     pub begun: bool,
-    /// All was told.
+    /// All was reported.
     pub ended: bool,
     /// Whether a stale translation was seen in use.
     pub stale_seen: Option<bool>,
@@ -48,7 +48,7 @@ pub struct Summary {
     pub latency: Option<[u64; 4]>,
 }
 
-impl Told {
+impl Reported {
     pub fn new(disk: Option<Disk>, look_back: usize) -> Self {
         Self {
             begun: false,
@@ -126,7 +126,7 @@ impl Told {
         }
     }
 
-    /// The numbers, as far as they were told.
+    /// The numbers, as far as they were reported.
     pub fn summary(&self) -> Summary {
         Summary {
             latency: percentiles(&self.buckets),
