@@ -1,6 +1,6 @@
 //! Expressions over declared state.
 
-use crate::protocol::{LockId, SourceId, VarId};
+use crate::id::{LockId, SourceId, VarId};
 
 /// An operator with one operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -190,4 +190,44 @@ impl Expr {
             }
         }
     }
+}
+
+/// The value of `a op b`; `None` where there is none: a division by 0, a shift by less than 0 or more than 62, or a
+/// result beyond 64 bits.
+pub fn binary(op: Binary, a: i64, b: i64) -> Option<i64> {
+    Some(match op {
+        Binary::Add => a.checked_add(b)?,
+        Binary::Sub => a.checked_sub(b)?,
+        Binary::Mul => a.checked_mul(b)?,
+        Binary::Div => a.checked_div(b)?,
+        Binary::Rem => a.checked_rem(b)?,
+        Binary::BitAnd => a & b,
+        Binary::BitOr => a | b,
+        Binary::BitXor => a ^ b,
+        Binary::Shl => {
+            let shift = u32::try_from(b).ok().filter(|&s| s <= 62)?;
+            a.checked_mul(1 << shift)?
+        }
+        Binary::Shr => a >> u32::try_from(b).ok().filter(|&s| s <= 62)?,
+        Binary::Eq => i64::from(a == b),
+        Binary::Ne => i64::from(a != b),
+        Binary::Lt => i64::from(a < b),
+        Binary::Le => i64::from(a <= b),
+        Binary::Gt => i64::from(a > b),
+        Binary::Ge => i64::from(a >= b),
+        Binary::And => i64::from(a != 0 && b != 0),
+        Binary::Or => i64::from(a != 0 || b != 0),
+    })
+}
+
+/// The value of `op a` on a machine with `cpus` CPUs.
+pub fn unary(op: Unary, a: i64, cpus: usize) -> Option<i64> {
+    Some(match op {
+        Unary::Not => i64::from(a == 0),
+        Unary::Neg => a.checked_neg()?,
+        Unary::Complement => !a & ((1 << cpus) - 1),
+        Unary::Weight => i64::from(a.count_ones()),
+        Unary::First if a == 0 => cpus as i64,
+        Unary::First => i64::from(a.trailing_zeros()),
+    })
 }

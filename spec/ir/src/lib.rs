@@ -16,6 +16,7 @@ pub mod eval;
 pub mod explore;
 pub mod export;
 pub mod expr;
+pub mod id;
 pub mod levels;
 pub mod machine;
 pub mod order;

@@ -1,19 +1,8 @@
 //! What a protocol declares, and the instructions its programs are made of.
 
 use crate::expr::{Expr, Place};
+pub use crate::id::{LockId, SourceId, VarId};
 use std::fmt;
-
-/// Index of a [`Var`] in [`Protocol::vars`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VarId(pub u32);
-
-/// Index of a [`Lock`] in [`Protocol::locks`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LockId(pub u32);
-
-/// Index of a [`Source`] in [`Protocol::sources`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SourceId(pub u32);
 
 /// Position of a line in its program.
 pub type Pc = usize;

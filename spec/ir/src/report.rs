@@ -23,6 +23,7 @@ mod record;
 mod replay;
 mod status;
 mod story;
+mod style;
 mod violation;
 mod wait;
 

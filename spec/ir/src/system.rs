@@ -348,7 +348,7 @@ impl X {
             (Binary::And, _, X::Const(c)) if *c != 0 => self,
             (Binary::Or, _, X::Const(0)) => self,
             (Binary::Add, _, X::Const(0)) | (Binary::Sub, _, X::Const(0)) => self,
-            (_, X::Const(a), X::Const(b)) => match crate::eval::binary(op, *a, *b) {
+            (_, X::Const(a), X::Const(b)) => match crate::expr::binary(op, *a, *b) {
                 Some(value) => X::Const(value),
                 None => X::Binary(op, Box::new(self), Box::new(other)),
             },

@@ -1,6 +1,24 @@
 //! Every check of a scenario's text: its code, and what `shootdown explain CODE` says.
 
-use crate::diagnostic::Severity;
+/// Whether the scenario can be checked at all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub enum Severity {
+    /// It cannot.
+    Error,
+    /// It can; this may be what the check finds.
+    Warning,
+}
+
+impl Severity {
+    /// The word that a diagnostic starts with.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
 
 /// A check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -6,30 +6,11 @@
 //! that is wrong on purpose, and says so with `expect violated`, still reaches it.
 
 use crate::code::Code;
+pub use crate::code::Severity;
 use crate::source::{SourceFile, Span};
 
 /// The errors of one file that are reported at most. The rest mostly follow from the first.
 pub const MOST_ERRORS: usize = 10;
-
-/// Whether the scenario can be checked at all.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
-pub enum Severity {
-    /// It cannot.
-    Error,
-    /// It can; this may be what the check finds.
-    Warning,
-}
-
-impl Severity {
-    /// The word that a diagnostic starts with.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-        }
-    }
-}
 
 /// A place and what is to be said about it.
 #[derive(Clone, PartialEq, Eq, Debug)]

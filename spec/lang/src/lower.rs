@@ -22,6 +22,7 @@ mod rcu;
 mod scope;
 mod stmt;
 mod stop;
+mod value;
 mod wait;
 
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! Text that is being written, and the head of a report.
 
-use super::columns::Style;
+use super::style::Style;
 use super::{Story, TextOptions, plural, property::promise};
 use crate::protocol::{Memory, Preempt};
 

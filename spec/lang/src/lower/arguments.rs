@@ -3,9 +3,9 @@
 use shootdown_ir::{Expr as Ir, IrqOp};
 
 use super::Lower;
-use super::expr::Val;
 use super::fold;
 use super::scope::{Entity, Found, Local, Target};
+use super::value::Val;
 use crate::ast::{Expr, ExprKind, Name};
 use crate::calls::{self, Arg, Call, Sort};
 use crate::code;

@@ -4,9 +4,9 @@ use shootdown_ir::{Binary, Expr as Ir, IrqOp, Memory, Op, Set};
 
 use super::Lower;
 use super::arguments::Arguments;
-use super::expr::Val;
 use super::fold;
 use super::scope::{Entity, Found, Target};
+use super::value::Val;
 use crate::ast::{Expr, Name};
 use crate::calls::{self, Call, Does, Sort};
 use crate::code;

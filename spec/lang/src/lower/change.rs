@@ -4,9 +4,9 @@ use shootdown_ir::{Binary, Expr as Ir, Set, Unary};
 
 use super::Lower;
 use super::arguments::Arguments;
-use super::expr::Val;
 use super::fold;
 use super::scope::Target;
+use super::value::Val;
 use crate::calls::{Change, Gives, MaskOp, Sort};
 use crate::code;
 use crate::source::Span;
@@ -171,8 +171,8 @@ impl Lower<'_, '_> {
         }
     }
 
-    fn change_type(&self, change: Change, sort: Sort) -> super::expr::Ty {
-        use super::expr::Ty;
+    fn change_type(&self, change: Change, sort: Sort) -> super::value::Ty {
+        use super::value::Ty;
         match (change, sort) {
             (Change::SetBit | Change::ClearBit | Change::FlipBit, Sort::Mask) => Ty::Mask,
             _ => Ty::Int,

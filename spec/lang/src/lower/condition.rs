@@ -189,12 +189,12 @@ impl<'a, 's> Lower<'a, 's> {
             _ => return None,
         };
         let (_, new) = self.change_parts(change, &given, &old, call_expr.span, sort);
-        let value = super::expr::Val {
+        let value = super::value::Val {
             e: new,
             ty: if sort == Sort::Mask {
-                super::expr::Ty::Mask
+                super::value::Ty::Mask
             } else {
-                super::expr::Ty::Int
+                super::value::Ty::Int
             },
         };
         let set = self.set(&target, value, call_expr.span)?;

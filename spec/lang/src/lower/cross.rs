@@ -212,9 +212,9 @@ impl<'a, 's> Lower<'a, 's> {
             index: None,
         };
         let val = if sort == Sort::Mask {
-            super::expr::Val::mask(value)
+            super::value::Val::mask(value)
         } else {
-            super::expr::Val::int(value)
+            super::value::Val::int(value)
         };
         self.assign(&target, val, at, span);
         Ir::Load(self.ir_place(&target))

@@ -4,8 +4,8 @@ use shootdown_ir::{
     Fairness, Fires, Kind, Lock, LockId, LockKind, Source, SourceId, Storage, Var, VarId,
 };
 
-use super::expr::Ty;
 use super::scope::{Entity, Object};
+use super::value::Ty;
 use super::{FuncInfo, Lower, QueueInfo, SourceInfo, fold};
 use crate::ast::{Decl, Declarator, Expr, Init, Item, Name, Type, TypeKind};
 use crate::calls::Sort;
@@ -106,7 +106,7 @@ impl<'a, 's> Lower<'a, 's> {
             );
             return;
         }
-        if super::expr::CONSTANTS.contains(&name.text)
+        if super::value::CONSTANTS.contains(&name.text)
             && !matches!(
                 name.text,
                 "cpu_online_mask" | "cpu_possible_mask" | "cpu_present_mask" | "cpu_active_mask"

@@ -3,11 +3,11 @@
 use shootdown_ir::{Expr as Ir, Kind};
 
 use super::Lower;
-use super::expr::Ty;
 use super::fold;
 use super::program::Frame;
 use super::scope::{Local, Object, Target};
 use super::stmt::assigns_in;
+use super::value::Ty;
 use crate::ast::{Expr, Func, Name, Param, TypeKind};
 use crate::calls::Sort;
 use crate::code;

@@ -6,10 +6,10 @@ use shootdown_ir::{
 
 use super::Lower;
 use super::arguments::Arguments;
-use super::expr::Val;
 use super::fold;
 use super::program::Label;
 use super::scope::Target;
+use super::value::Val;
 use crate::calls::{Call, Does, With};
 use crate::code;
 use crate::diagnostic::Diagnostic;

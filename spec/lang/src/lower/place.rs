@@ -177,7 +177,7 @@ impl<'s> Lower<'_, 's> {
                 None
             }
             None => {
-                if super::expr::CONSTANTS.contains(&name) {
+                if super::value::CONSTANTS.contains(&name) {
                     self.error(
                         &code::NOT_ASSIGNABLE,
                         span,

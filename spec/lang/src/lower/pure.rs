@@ -3,8 +3,8 @@
 use shootdown_ir::{Binary, Expr as Ir, Kind, Unary};
 
 use super::Lower;
-use super::expr::Val;
 use super::fold;
+use super::value::Val;
 use crate::ast::{Expr, ExprKind, Name};
 use crate::calls::{Call, Value};
 use crate::code;

@@ -4,10 +4,10 @@ use shootdown_ir::{Binary, Expr as Ir, Kind, Op, Place, Set, SourceId};
 
 use super::Lower;
 use super::arguments::Arguments;
-use super::expr::Val;
 use super::fold;
 use super::program::Here;
 use super::scope::Target;
+use super::value::Val;
 use crate::calls::{Call, Does};
 use crate::code;
 use crate::diagnostic::Diagnostic;

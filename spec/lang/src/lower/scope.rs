@@ -49,7 +49,7 @@ pub(crate) enum Local {
     /// A parameter that is a pointer.
     Alias(Target),
     /// A parameter that is never assigned.
-    Value(Expr, super::expr::Ty),
+    Value(Expr, super::value::Ty),
     /// A parameter that carries nothing: `void *info`.
     Nothing,
 }
@@ -89,7 +89,11 @@ impl<'s> Lower<'_, 's> {
                 names.extend(scope.keys().map(|name| (*name).to_owned()));
             }
         }
-        names.extend(super::expr::CONSTANTS.iter().map(|name| (*name).to_owned()));
+        names.extend(
+            super::value::CONSTANTS
+                .iter()
+                .map(|name| (*name).to_owned()),
+        );
         names.sort();
         names
     }

@@ -3,10 +3,10 @@
 use shootdown_ir::{Access, Binary, Op};
 
 use super::Lower;
-use super::expr::{Ty, Val};
 use super::fold;
 use super::program::Gather;
 use super::scope::{Entity, Local, Target};
+use super::value::{Ty, Val};
 use crate::ast::{Expr, ExprKind, Stmt, StmtKind};
 use crate::calls::{self, Does, Sort};
 use crate::code;

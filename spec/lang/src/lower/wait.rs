@@ -4,9 +4,9 @@ use shootdown_ir::{Binary, Expr as Ir, Op, Place, Set, Storage, Var, VarId};
 
 use super::Lower;
 use super::arguments::Arguments;
-use super::expr::Val;
 use super::fold;
 use super::scope::Target;
+use super::value::Val;
 use crate::calls::{Call, Does};
 
 /// A completion that `complete_all()` has set: it stays so.
