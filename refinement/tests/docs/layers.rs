@@ -97,7 +97,6 @@ const KNOWN: &[(&str, &[&[&str]])] = &[
     (
         "refinement/trace",
         &[
-            &["ftrace/gaps", "ftrace/report", "ftrace/text"],
             &["ftrace/hang/assumed", "ftrace/hang/stuck"],
             &["console/lockdep", "console/log"],
             &[

@@ -20,6 +20,7 @@
 pub mod class;
 pub mod console;
 pub mod context;
+pub mod counts;
 pub mod event;
 pub mod gaps;
 pub mod hang;
@@ -437,6 +438,7 @@ impl Reading {
             &self.parser.legend,
             incomplete,
         );
+        report.cannot_show = text::cannot_show(&report);
         report.longest_step = self.latency.longest;
         report
     }

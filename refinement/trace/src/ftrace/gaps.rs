@@ -5,11 +5,11 @@
 //! | [`gaps`] | events that were lost or overwritten, CPUs that are recorded for a part of the time: a user may accept them |
 //! | [`blind`] | kinds of events that are not there at all, and waits that are still on: nothing can make up for them |
 
+use super::counts::Counts;
 use super::hang::{End, Wait};
 use super::line::{Legend, Shape};
 use super::machine::{CpuRecord, Machine};
 use super::place::{Time, Unit};
-use super::report::Counts;
 use super::watch::Seen;
 
 /// Traces shorter than this, in microseconds, are judged whole: no CPU need have an event.
