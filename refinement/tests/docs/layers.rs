@@ -69,9 +69,11 @@ const KNOWN: &[(&str, &[&[&str]])] = &[
             ],
             &["relation/said", "relation/step"],
             &["relation/coverage", "relation/joint"],
-            &["cli/error", "cli/output"],
+            &["cli/bounds", "cli/checkpoint", "cli/error", "cli/output"],
             &["web/view/choice", "web/view/run"],
-            &["cli/check", "cli/ci"],
+            &["cli/check", "cli/ci", "cli/explore", "cli/refine"],
+            &["review/candidates", "review/designs", "review/findings"],
+            &["review/decision", "review/front"],
             &[
                 "web/api",
                 "web/assets",
