@@ -9,6 +9,7 @@ pub mod diagnose;
 #[cfg(test)]
 mod documented;
 pub mod error;
+pub mod examples;
 pub mod exit_code;
 pub mod explore;
 pub mod export;
@@ -61,26 +62,34 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Open a web page on the state space, by default of the kernel that hung
+    #[command(after_help = examples::EXPLORE)]
     Explore(explore::Args),
     /// One design in one environment, or scenario files: every verdict, and the shortest counterexample
+    #[command(after_help = examples::CHECK)]
     Check(check::Args),
     /// Every design in every environment, and every claim, against what is expected
+    #[command(after_help = examples::MATRIX)]
     Matrix(matrix::Args),
     /// Static order of one design: no deadlock for any number of CPUs, or the cycle
     ///
     /// Exit code 0 is a proof. Not proven is 1: there is a cycle, whether or not a run into it was
     /// found, or a program breaks what the theorem takes for granted. The number of CPUs, mms and
     /// operations and the bounds limit the search for a run only. docs/order.md has the theorem.
+    #[command(after_help = examples::PROVE)]
     Prove(prove::Args),
     /// Every interleaving of the real code, checked step by step against the protocol
+    #[command(after_help = examples::REFINE)]
     Refine(refine::Args),
     /// The design review: one HTML file, or Markdown for a mail
     Report(report::Args),
     /// Replay a printed schedule step by step
+    #[command(after_help = examples::REPLAY)]
     Replay(replay::Args),
     /// The protocol written for other tools
+    #[command(after_help = examples::EXPORT)]
     Export(export::Args),
     /// Every cell of the matrix once more by the Spin verifier or by TLC: verdicts and state counts must agree
+    #[command(after_help = examples::SECOND_OPINION)]
     SecondOpinion(second_opinion::Args),
     /// The implementation on real threads; a watchdog explains a hang
     Stress(stress::Args),
@@ -101,14 +110,19 @@ enum Command {
     /// How to record a trace on the machine that hangs: the commands, and what they cannot show
     RecordHelp(record_help::Args),
     /// Designs, environments, programs, properties, workloads and deviations
+    #[command(after_help = examples::LIST)]
     List(list::Args),
     /// A commented scenario file to begin with
+    #[command(after_help = examples::NEW)]
     New(scenario::new::Args),
     /// What a diagnostic's code or a property of a scenario means
+    #[command(after_help = examples::EXPLAIN)]
     Explain(scenario::explain::Args),
     /// Print a completion script for a shell
+    #[command(after_help = examples::COMPLETIONS)]
     Completions(completions::Args),
     /// Print the manual page
+    #[command(after_help = examples::MAN)]
     Man,
 }
 

@@ -7,13 +7,18 @@
 //! The Markdown page is a function of the sources: no times, no memory, nothing from real threads. Those are
 //! [`document::Block::ThisRun`], which only the HTML file has.
 
+mod believe;
+mod beside;
+pub mod candidates;
 mod claims;
+mod cost;
 mod coverage;
 mod decision;
 mod designs;
 pub mod document;
 mod faults;
 pub mod findings;
+mod front;
 pub mod html;
 mod kernel;
 mod ladder;
@@ -39,26 +44,44 @@ const ASSUMPTIONS: &str = include_str!("../../docs/assumptions.md");
 /// Says what was found.
 pub fn review(findings: &Findings) -> Document {
     let runs = Runs::of(findings);
+    // In this order, so that the runs that the decision rests on are cited first.
+    let front = front::blocks(findings, &runs);
+    let decision = decision::part(findings, &runs);
+    let lessons = lessons::part(findings, &runs);
+    let open = runs.cited();
+    let believe = believe::part(findings);
+    let brief = vec![
+        decision.clone(),
+        claims::overview(findings),
+        believe.clone(),
+        reproduce::elsewhere(),
+    ];
     let parts = [
         Some(question::part()),
-        Some(decision::part(findings, &runs)),
+        Some(decision),
+        Some(beside::part(findings)),
+        Some(cost::part(findings)),
         Some(designs::part()),
         Some(verdicts::part(findings, &runs)),
-        Some(lessons::part(findings, &runs)),
+        Some(lessons),
         Some(claims::part(findings, &runs)),
         Some(ladder::part(findings)),
         recorded::part(findings, &runs),
-        Some(runs.part()),
+        Some(runs.part(&open)),
         Some(coverage::part(findings)),
         Some(faults::part(findings)),
+        Some(believe),
         Some(kernel::part()),
         Some(assumptions()),
         Some(reproduce::part(findings)),
     ];
     Document {
         title: "Design review: pgd_lock, page_table_lock and the TLB-flush IPI".into(),
+        provenance: reproduce::provenance(findings),
         banner: banner(findings),
+        front,
         parts: parts.into_iter().flatten().collect(),
+        brief,
     }
 }
 

@@ -19,6 +19,7 @@
 //! | [`bundle`] | a run as one HTML file |
 //! | [`page`] | the page of a scenario file |
 //! | [`diagnosis`] | console logs |
+//! | [`traced`] | traces of a kernel |
 //! | [`scenario`] | scenarios that come as text |
 //! | [`corpus`] | scenarios that come along |
 
@@ -42,10 +43,13 @@ mod server;
 mod stream;
 mod subject;
 mod told;
+mod traced;
 mod turns;
 mod view;
 
+pub use compare::sides as compared;
 pub use listen::serve;
 pub use page::serve_page;
 pub use server::Settings;
+pub use told::Played;
 pub use view::run::SubjectName;

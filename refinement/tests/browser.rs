@@ -19,6 +19,7 @@ mod browser {
     mod one_file;
     mod picture;
     mod picture_fits;
+    mod report;
     mod scenario;
     mod server;
     mod share;

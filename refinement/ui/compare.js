@@ -12,6 +12,38 @@ import { problem } from "./problem.js";
 import { createScrubber } from "./scrubber.js";
 import { toggleTheme } from "./theme.js";
 
+// Lines that only one side has, by the longest common part: `[sign, line]`.
+function lineDifference(before, after) {
+  const longest = before.map(() => []);
+  const at = (i, j) => (i < before.length && j < after.length ? longest[i][j] : 0);
+  for (let i = before.length - 1; i >= 0; i--)
+    for (let j = after.length - 1; j >= 0; j--) longest[i][j] = before[i] === after[j] ? at(i + 1, j + 1) + 1 : Math.max(at(i + 1, j), at(i, j + 1));
+  const out = [];
+  for (let i = 0, j = 0; i < before.length || j < after.length; ) {
+    if (i < before.length && j < after.length && before[i] === after[j]) {
+      out.push([" ", before[i++]]);
+      j++;
+    } else if (j >= after.length || (i < before.length && at(i + 1, j) >= at(i, j + 1))) out.push(["-", before[i++]]);
+    else out.push(["+", after[j++]]);
+  }
+  return out;
+}
+
+// The programs that are not the same on both sides, with the statements that differ.
+function differences(left, right) {
+  const source = (program) => program.lines.filter((line) => !line.control).map((line) => line.source);
+  const changed = left
+    .map((program) => [program.name, lineDifference(source(program), source(right.find((p) => p.name === program.name) || { lines: [] }))])
+    .filter(([, lines]) => lines.some(([sign]) => sign !== " "));
+  if (!changed.length) return null;
+  return h(
+    "details",
+    { class: "differences" },
+    h("summary", {}, `What differs in the programs: ${changed.map(([name]) => name).join(", ")}`),
+    changed.map(([name, lines]) => [h("h3", { class: "mono" }, name), h("pre", { tabindex: 0, "aria-label": `Difference of ${name}` }, lines.map(([sign, line]) => h("div", { class: { "-": "went", "+": "came" }[sign] || "" }, `${sign} ${line}`)))]),
+  );
+}
+
 export function openCompare(place, context, link) {
   const { about } = context;
   let both = null;
@@ -122,8 +154,11 @@ export function openCompare(place, context, link) {
 
   function draw() {
     const d = both.diverges;
+    const tone = (ends) => (ends.stuck ? ["✗", "bad-text"] : ends.done ? ["✓", "good-text"] : ["…", "quiet"]);
+    const ending = (run, ends) => [h("span", { class: tone(ends)[1] }, `${tone(ends)[0]} `), h("strong", { class: "mono" }, run.subject === both.left.subject ? run.config.design : run.subject), ` ${ends.sentence}. `];
     fill(
       verdict,
+      h("p", { class: "sentence endings" }, ending(both.left, both.left_ends), ending(both.right, both.right_ends), both.right.steps.length > both.right_ends.from && h("button", { type: "button", class: "plain", onclick: rightEnd }, "See its end")),
       h(
         "p",
         { class: "sentence" },
@@ -133,6 +168,7 @@ export function openCompare(place, context, link) {
         " ",
         d && h("button", { type: "button", class: "plain", onclick: () => go(d.step) }, "Go there"),
       ),
+      differences(both.left.programs, both.right.programs),
     );
     const right = rightRow(at);
     fill(ends[0], end(both.left, at));
@@ -140,6 +176,13 @@ export function openCompare(place, context, link) {
     scrubber.show(both.left, at);
     clearTimeout(timer);
     timer = setTimeout(() => !closed && readLink(location.hash).view === "compare" && history.replaceState(null, "", writeLink({ view: "compare", subject: both.left.subject, schedule: wanted.schedule, with: wanted.with, at })), 200);
+  }
+
+  // The end of the other side, which goes on where the run has no step any more.
+  function rightEnd() {
+    const last = both.right.states.length - 1;
+    lanes[1].move(last);
+    fill(ends[1], end(both.right, last));
   }
 
   function go(row) {

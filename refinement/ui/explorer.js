@@ -60,7 +60,7 @@ export function openExplorer(place, context, link, embedded) {
   const branches = createBranches(branchesPlace, { open: (schedule, row) => load({ schedule, at: row }, "push") });
   const lanes = createLanes(lanesPlace, { onpick: go, label: "Lanes of the run: one column per CPU, time runs down. The tab Columns has the same as text." });
   const inspector = createInspector(right, { onpick: go, properties: () => about.properties || [] });
-  const scrubber = createScrubber(below, { onpick: go });
+  const scrubber = createScrubber(below, { onpick: go, onrandom: offline ? null : randomRun });
 
   search.addEventListener("input", () => runSearch(false));
   search.addEventListener("keydown", (event) => {
@@ -130,9 +130,7 @@ export function openExplorer(place, context, link, embedded) {
     drawBar({
       home: !offline,
       where: [
-        h("strong", { class: "mono" }, c.design),
-        h("span", { class: "quiet mono", title: c.environment_text }, c.environment_name || c.environment_text),
-        h("span", { class: "quiet mono", title: "workload" }, c.workload),
+        ...(offline ? [h("strong", { class: "mono" }, c.design), h("span", { class: "quiet mono", title: c.environment_text }, c.environment_name || c.environment_text), h("span", { class: "quiet mono", title: "workload" }, c.workload)] : selectors(c)),
         h("span", { class: "chip", title: "what is explored" }, run.subject === "impl" ? "implementation" : "specification"),
         offline && h("span", { class: "chip" }, "one-file copy"),
       ],
@@ -142,6 +140,64 @@ export function openExplorer(place, context, link, embedded) {
         ["Share", "s", () => showShare({ run, at, offline })],
       ].filter(Boolean),
     });
+  }
+
+  // Another design, environment or workload: the same question, asked of that.
+  function selectors(c) {
+    const picked = { design: c.design, env: c.environment_name || "", workload: c.workload };
+    const list = (name, label, all) => {
+      const here = picked[name];
+      const names = all.map((x) => x.name);
+      return h(
+        "select",
+        { class: "mono where-pick", "aria-label": label, title: label, onchange: (event) => other({ ...picked, [name]: event.target.value }) },
+        names.includes(here) ? null : h("option", { value: here, selected: true }, here || c.environment_text),
+        all.map((x) => h("option", { value: x.name, selected: x.name === here, title: x.about || x.origin }, x.name)),
+      );
+    };
+    return [list("design", "Design", about.designs), list("env", "Environment", about.environments), list("workload", "Workload", about.workloads)];
+  }
+
+  // What the run at hand violates is looked for there; a run that violates nothing is begun anew.
+  function other(config) {
+    if (!config.env) {
+      say("this environment has no name: pick one first");
+      return;
+    }
+    const bad = newViolations(run).flatMap(([, names]) => names);
+    const property = bad.includes("no_deadlock") ? "no_deadlock" : bad[0];
+    location.hash = writeLink({ view: property ? "find" : "open", ...config, subject: run.subject, property });
+  }
+
+  // By chance from here to the end, or as far as sixty steps go: statements and interrupts, page walks only where nothing
+  // else is possible.
+  async function randomRun() {
+    const mine = run;
+    let [answer, row] = [run, at];
+    place.classList.add("busy");
+    try {
+      for (let n = 0; n < 60; n++) {
+        const state = answer.states[row];
+        let list = state.choices || (answer.at === row ? answer.choices : null);
+        if (!list) {
+          answer = prepare(await getJson("run", { subject: mine.subject, schedule: answer.schedule, at: row }));
+          list = answer.states[row].choices || answer.choices;
+        }
+        const possible = list.filter((c) => c.enabled && c.schedule);
+        const statements = possible.filter((c) => c.kind !== "fill");
+        if (!statements.length) break;
+        const choice = statements[Math.floor(Math.random() * statements.length)];
+        row += 1;
+        answer = prepare(await getJson("run", { subject: mine.subject, schedule: choice.schedule, at: row }));
+        if (closed || run !== mine) return;
+      }
+      await load({ schedule: answer.schedule, at: row }, "push");
+      say(`a random run of ${run.states.length - 1} steps`);
+    } catch (error) {
+      if (!closed) fill(errors, problem(error, randomRun));
+    } finally {
+      place.classList.remove("busy");
+    }
   }
 
   // A mark that says "no deadlock follows" must not stand beside another violation as if all were well.
@@ -264,8 +320,8 @@ export function openExplorer(place, context, link, embedded) {
   }
 
   function compare() {
-    const other = run.config.design === "tracked" ? "v2.6.37" : "tracked";
-    location.hash = writeLink({ view: "compare", subject: run.subject, schedule: run.schedule, with: other, at });
+    const beside = run.config.design === "tracked" ? "v2.6.37" : "tracked";
+    location.hash = writeLink({ view: "compare", subject: run.subject, schedule: run.schedule, with: beside, at });
   }
 
   function focusNext() {

@@ -3,6 +3,7 @@
 import { fill, h, s } from "./dom.js";
 import { standing } from "./standing.js";
 import { createStateTab } from "./state_tab.js";
+import { waitsSince } from "./timeline.js";
 import { drawWaits } from "./waits.js";
 
 const TABS = [
@@ -53,7 +54,7 @@ export function createInspector(place, options) {
     if (tab === "state") {
       if (panel.firstChild !== stateTab.root) fill(panel, stateTab.root);
       stateTab.show(run, at);
-    } else if (tab === "waits") fill(panel, drawWaits(state.wait_for, state.cpus), standing(state));
+    } else if (tab === "waits") fill(panel, drawWaits(state.wait_for, state.cpus, waitsSince(run, at), options.onpick), standing(state));
     else if (tab === "columns") columns();
     else if (tab === "properties") fill(panel, properties());
     else source();

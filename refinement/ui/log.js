@@ -1,6 +1,6 @@
 // The console log of a hung machine: the conclusion, who waits for whom, and each CPU's stack beside the lines that say so.
 
-import { postJson } from "./api.js";
+import { getJson, postJson } from "./api.js";
 import { drawBar } from "./bar.js";
 import { fill, h, say, sentence } from "./dom.js";
 import { openDropped, takeDropped } from "./dropped.js";
@@ -19,13 +19,13 @@ const WORDS = {
 // Lines of the log shown around one that is cited.
 const AROUND = 6;
 
-export function openLog(place, context) {
+export function openLog(place, context, link) {
   let closed = false;
   let lines = null;
   const input = h("input", { type: "file", id: "log-file", "aria-label": "Console log", onchange: () => input.files[0] && take(input.files[0]) });
   const answer = h("div", { class: "log-answer" });
   const excerpt = h("pre", { class: "excerpt", tabindex: 0, role: "region", "aria-label": "Lines of the log", hidden: true });
-  fill(place, h("div", { class: "log" }, h("h1", {}, "A machine hangs: what does its log say?"), h("p", {}, "Drop a console log anywhere on this page, or open one: ", input, h("span", { class: "quiet" }, " dmesg, serial console, journald, pstore, crash, gdb; gzip, xz and zstd are undone. It is read by this server, on this machine, and not kept.")), answer, excerpt));
+  fill(place, h("div", { class: "log" }, h("h1", {}, "A machine hangs: what does its log say?"), h("p", {}, "Drop a console log or a trace anywhere on this page, or open one: ", input, h("span", { class: "quiet" }, " dmesg, serial console, journald, pstore, crash, gdb, or what ftrace, trace-cmd, perf and bpftrace print; gzip, xz and zstd are undone. It is read by this server, on this machine, and not kept.")), answer, excerpt));
   drawBar({ where: [h("strong", {}, "Console log")], actions: [] });
   setKeys([{ name: "Keys", rows: [{ keys: ["o"], shown: ["o"], what: "open a log", run: () => input.click() }, { keys: ["d"], shown: ["d"], what: "dark or light", run: toggleTheme }, { keys: ["?"], shown: ["?"], what: "this list", run: showKeys }] }]);
 
@@ -79,7 +79,7 @@ export function openLog(place, context) {
           h("section", { class: "log-lanes", tabindex: 0, role: "region", "aria-label": "CPUs side by side" }, d.situations.map(lane)),
         ),
       d.others > 0 && h("p", { class: "quiet" }, `${d.others} more run, idle or sleep for something else.`),
-      h("details", {}, h("summary", {}, "As shootdown diagnose prints it"), h("pre", { class: "diff", tabindex: 0, "aria-label": "The printed report" }, d.report)),
+      h("details", {}, h("summary", {}, "As the command prints it"), h("pre", { class: "diff", tabindex: 0, "aria-label": "The printed report" }, d.report)),
     );
     say(word);
   }
@@ -115,8 +115,21 @@ export function openLog(place, context) {
   };
   place.addEventListener("dragover", allow);
   place.addEventListener("drop", dropped);
+  // The recording that comes with the program.
+  async function recorded() {
+    fill(answer, h("p", { class: "loading" }, "Reading the recording …"));
+    try {
+      const d = await getJson("recorded");
+      lines = null;
+      if (!closed) show("A Linux 6.12 whose pgd_lock was made irqsave again", d);
+    } catch (error) {
+      if (!closed) fill(answer, problem(error));
+    }
+  }
+
   const waiting = takeDropped();
   if (waiting) take(waiting);
+  else if (link && link.recorded) recorded();
 
   return {
     follow: () => {

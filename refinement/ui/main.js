@@ -57,11 +57,11 @@ function later(file, name) {
   };
 }
 
-const VIEWS = { run: openExplorer, compare: openCompare, find: openFind, open: openNamed, scenario: later("scenario.js", "openScenario"), beside: later("beside.js", "openBeside"), log: later("log.js", "openLog") };
+const VIEWS = { case: later("case.js", "openCase"), run: openExplorer, compare: openCompare, find: openFind, open: openNamed, scenario: later("scenario.js", "openScenario"), beside: later("beside.js", "openBeside"), log: later("log.js", "openLog") };
 
 function route() {
   const link = readLink(location.hash);
-  if (open && open.view === link.view && link.view !== "find") {
+  if (open && open.view === link.view && link.view !== "find" && link.view !== "case") {
     open.follow(link);
     return;
   }

@@ -4,7 +4,7 @@
 import { fill, h, s } from "./dom.js";
 import { newViolations } from "./timeline.js";
 
-// `options`: `onpick(row)`.
+// `options`: `onpick(row)`, `onrandom()` where a run can be carried on.
 export function createScrubber(place, options) {
   let run = null;
   let at = 0;
@@ -21,7 +21,7 @@ export function createScrubber(place, options) {
   let timer = 0;
   const play = h("button", { type: "button", class: "button transport", "aria-label": "Play", title: "Play: a step each second", "aria-pressed": "false", onclick: () => (timer ? stop() : start()) }, "▶▶");
   const last = () => run.states.length - 1;
-  const transport = h("div", { class: "transports", role: "group", "aria-label": "Steps" }, move("|◀", "First step", () => 0), move("◀", "One step back", () => at - 1), move("▶", "One step on", () => at + 1), move("▶|", "Last step", last), play);
+  const transport = h("div", { class: "transports", role: "group", "aria-label": "Steps" }, move("|◀", "First step", () => 0), move("◀", "One step back", () => at - 1), move("▶", "One step on", () => at + 1), move("▶|", "Last step", last), play, options.onrandom && h("button", { type: "button", class: "button transport", "aria-label": "Random run", title: "Random run: from here on by chance, to the end", onclick: () => (stop(), options.onrandom()) }, "⚄"));
   function stop() {
     clearInterval(timer);
     timer = 0;

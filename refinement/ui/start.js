@@ -13,6 +13,9 @@ import { toggleTheme } from "./theme.js";
 // Which violation a cell opens first: what hangs or corrupts before what breaks a rule.
 const WORST = ["deadlock", "lock-cycle", "stale-tlb", "freed-frame", "gup", "pinned"];
 
+// The two designs that the review decides between.
+const CANDIDATES = ["v2.6.38", "tracked"];
+
 const GLYPHS = {
   holds: ["✓", "holds"],
   violated: ["✗", "violated"],
@@ -37,6 +40,13 @@ function kindOf(cell) {
   const violated = all.filter((p) => !(hangs && p.name === "progress"));
   return [cell.word.kind, violated];
 }
+
+// What the static order says, for any number of CPUs.
+const PROOFS = {
+  acyclic: ["∞", "proven, no wait cycle exists"],
+  cyclic: ["↻", "not proven, there is a wait cycle"],
+  out_of_scope: ["·", "out of the theorem's scope"],
+};
 
 export function openStart(place, context) {
   const { about } = context;
@@ -93,14 +103,14 @@ export function openStart(place, context) {
         "section",
         { class: "own", "aria-labelledby": "log-title" },
         h("h2", { id: "log-title" }, "A machine hangs"),
-        h("p", {}, "Drop its console log anywhere on this page, or ", h("label", { class: "button", for: "drop-file" }, "open it", dropFile), ": who waits for whom, whether that is a cycle, and which lines say so."),
+        h("p", {}, "Drop its console log, or a trace of ftrace, anywhere on this page, or ", h("label", { class: "button", for: "drop-file" }, "open it", dropFile), ": who waits for whom, whether that is a cycle, and which lines say so."),
         dropErrors,
       ),
       h(
         "section",
         { class: "verdicts", "aria-labelledby": "verdicts-title" },
         h("h2", { id: "verdicts-title" }, "Every design in every environment, checked by this server"),
-        h("p", { class: "quiet" }, "Rows: how the kernel takes its locks and where it awaits the flush. Columns: what it is built with and runs on. Every interleaving within small bounds is explored. A ", h("span", { class: "bad-text" }, "✗"), " opens its shortest counterexample, a ", h("span", { class: "good-text" }, "✓"), " the explorer."),
+        h("p", { class: "quiet" }, "Rows: how the kernel takes its locks and where it awaits the flush. Columns: what it is built with and runs on. Every interleaving within small bounds is explored. A ", h("span", { class: "bad-text" }, "✗"), " opens its shortest counterexample, a ", h("span", { class: "good-text" }, "✓"), " why it holds."),
         progress,
         errors,
         h("div", { class: "matrix-scroll", tabindex: 0, role: "region", "aria-label": "Verdict matrix" }, table),
@@ -133,6 +143,7 @@ export function openStart(place, context) {
       "ul",
       { class: "legend" },
       Object.entries(GLYPHS).map(([kind, [glyph, text]]) => h("li", {}, h("span", { class: `cell-glyph ${kind}` }, glyph), ` ${text}`)),
+      h("li", {}, "four marks below: model, any number of CPUs (∞ proven, ↻ a wait cycle), code refines, second opinion (· not run by this page)"),
     );
   }
 
@@ -146,7 +157,10 @@ export function openStart(place, context) {
 
   // Skeleton once, cells in place: nothing jumps while verdicts come in.
   function skeleton() {
-    const rows = about.designs.map((d) => d.name).filter((name) => cells.some((cell) => cell.design === name));
+    // What there is to decide between stands first.
+    const candidate = (name) => CANDIDATES.includes(name);
+    const names = about.designs.map((d) => d.name).filter((name) => cells.some((cell) => cell.design === name));
+    const rows = [...names.filter(candidate), ...names.filter((name) => !candidate(name))];
     fill(
       table,
       h("caption", { class: "unseen" }, "Verdicts: designs in rows, environments in columns"),
@@ -158,7 +172,7 @@ export function openStart(place, context) {
           const design = about.designs.find((d) => d.name === name);
           return h(
             "tr",
-            {},
+            { class: candidate(name) ? "candidate" : "" },
             h("th", { scope: "row" }, h("span", { class: "mono design" }, name), h("span", { class: "origin", title: design.origin }, design.origin)),
             columns().map((column) => {
               const cell = cells.find((x) => x.design === name && x.environment === column);
@@ -179,7 +193,7 @@ export function openStart(place, context) {
     const [glyph, text] = GLYPHS[kind];
     td.className = `cell ${kind}`;
     const link = (href, label, extra) => h("a", { href, ...extra }, label);
-    const explore = writeLink({ view: "run", subject: "spec", schedule: cell.config, at: 0 });
+    const explore = writeLink({ view: "case", design: cell.design, env: cell.environment });
     const odd = cell.as_expected === false ? h("span", { class: "odd", title: "not what refinement/expectations.toml says" }, " ‼") : null;
     const where = `${cell.design} in ${cell.environment}`;
     const unreached = cell.state === "done" ? cell.properties.filter((p) => p.verdict === "vacuous") : [];
@@ -194,11 +208,27 @@ export function openStart(place, context) {
           )
         : kind === "running" || kind === "waiting"
           ? h("span", { class: "cell-names quiet" }, kind)
-          : h("span", { class: "cell-names" }, link(explore, cell.word.note, { class: "first", title: text, "aria-label": `${where}: ${kind}, open the explorer` })),
+          : h("span", { class: "cell-names" }, link(explore, cell.word.note, { class: "first", title: text, "aria-label": `${where}: ${kind}, open the case` })),
       violated.length && cell.word.note ? h("span", { class: "cell-names quiet" }, cell.word.note) : "",
       odd,
+      marks(cell),
       h("span", { class: "cell-states", title: unreached.length ? `never reached, so nothing is shown about: ${unreached.map((p) => p.short).join(", ")}` : "" }, cell.states ? `${count(cell.states)}${unreached.length ? ` · ∅${unreached.length}` : ""}` : "\u00a0"),
     );
+  }
+
+  // Four kinds of evidence in a fixed order; what this server does not run says which command does.
+  function marks(cell) {
+    if (cell.state !== "done") return null;
+    const [glyph, text] = GLYPHS[kindOf(cell)[0]];
+    const [order, proof] = PROOFS[cell.proof] || ["·", "not proven"];
+    const flags = `--design ${cell.design} --env ${cell.environment}`;
+    const all = [
+      [glyph, `model: ${text}`],
+      [order, `any number of CPUs: ${proof} (shootdown prove ${flags})`],
+      ["·", `code refines: not run by this page (shootdown refine ${flags})`],
+      ["·", `second opinion: not run by this page (shootdown second-opinion ${flags})`],
+    ];
+    return h("span", { class: "cell-marks", role: "img", "aria-label": all.map(([, told]) => told).join("; "), title: all.map(([, told]) => told).join("\n") }, all.map(([mark]) => h("span", {}, mark)));
   }
 
   function walk(event) {

@@ -4,10 +4,12 @@ import { h } from "./dom.js";
 import { writeLink } from "./link.js";
 
 const STORIES = [
+  ["2011: the hang", "One CPU awaits acknowledgements under page_table_lock, the other spins for it with interrupts off.", "v2.6.37", "nosplit+thp", "aging", "no_deadlock"],
   ["Three CPUs: the walker is not even a target", "A third CPU forks, and waits for pgd_lock with interrupts off.", "v2.6.37", "3-cpus", "three-cpus", "no_deadlock"],
   ["The mail's proposal, for aging only", "Reclaim still awaits acknowledgements under the lock.", "woodman", "nosplit", "unmapping", "no_deadlock"],
   ["Deferring the flush, and no more", "munmap finds nothing to flush and returns; another CPU still has the translation.", "deferred", "nosplit", "reclaim-vs-munmap", "no_stale_tlb_after_return"],
   ["An interrupt frees an mm", "The merged fix needs that nobody takes pgd_lock from an interrupt.", "v2.6.38", "irq-free", "pgd_alloc", "no_deadlock"],
+  ["A real Linux 6.12 that hung", "Recorded until it stopped: who holds what, and whose answer never comes.", "a recording", "16", null, null],
   ["Why tracked holds", "The same reclaim against the same walk: every interleaving, and none hangs.", "tracked", "nosplit", "unmapping", "no_deadlock"],
 ];
 
@@ -16,7 +18,7 @@ export function stories() {
   return h(
     "ul",
     { class: "stories" },
-    STORIES.map(([title, text, design, env, workload, property]) => h("li", {}, h("a", { href: writeLink({ view: "find", design, env, workload, property }) }, title), h("span", {}, ` ${text} `), h("span", { class: "quiet mono" }, `${design}, ${env}`))),
+    STORIES.map(([title, text, design, env, workload, property]) => h("li", {}, h("a", { href: property ? writeLink({ view: "find", design, env, workload, property }) : "#/log?recorded=1" }, title), h("span", {}, ` ${text} `), h("span", { class: "quiet mono" }, [design, env, workload].filter(Boolean).join(", ")))),
   );
 }
 

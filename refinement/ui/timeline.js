@@ -157,3 +157,32 @@ export function newViolations(run) {
   });
   return out;
 }
+
+// For every CPU that waits at a position: the step at which the wait began, and the step at which what it waits for came
+// to be (its lock was taken, or the other CPU turned interrupts off).
+export function waitsSince(run, at) {
+  const began = (row, holds) => {
+    while (row > 0 && holds(run.states[row - 1])) row--;
+    return row;
+  };
+  const cpus = run.states[at].cpus;
+  return cpus.flatMap((cpu, c) => {
+    const wait = cpu.waits;
+    if (!wait || wait.kind === "interrupt") return [];
+    const same = (state) => {
+      const other = state.cpus[c].waits;
+      return Boolean(other) && other.kind === wait.kind && other.on === wait.on;
+    };
+    const steps = [{ row: began(at, same), what: "began" }];
+    const edge = (run.states[at].wait_for?.edges || []).find((e) => e.from.split(".")[0] === `CPU${c}`);
+    const other = edge && /^CPU(\d+)/.exec(edge.to);
+    if (other) {
+      const o = Number(other[1]);
+      const taken = wait.kind === "lock" && cpus[o].holds.includes(wait.on);
+      const off = wait.kind === "acks" && !cpus[o].irqs_on;
+      if (taken) steps.push({ row: began(at, (state) => state.cpus[o].holds.includes(wait.on)), what: `CPU${o} took it` });
+      if (off) steps.push({ row: began(at, (state) => !state.cpus[o].irqs_on), what: `CPU${o} turned interrupts off` });
+    }
+    return [{ who: `CPU${c}`, text: `CPU${c} ${wait.text}`, steps: steps.filter((x) => x.row > 0) }];
+  }).filter((w) => w.steps.length);
+}

@@ -11,8 +11,15 @@ function verb(edge) {
   return edge.label === "sleeps for" ? edge.label : "spins for";
 }
 
+// Who waits in a state without waiting for anybody: the lock is free and its own next, or the answers are on their way.
+// A wait without an edge would be no wait to the eye.
+function alone(told, cpus) {
+  const known = (name) => told.edges.some((e) => e.from === name || e.from.startsWith(`${name}.`));
+  return (cpus || []).filter((cpu) => cpu.waits && !known(cpu.name)).map((cpu) => ({ from: cpu.name, to: cpu.waits.on || "nobody holds it up", label: `${cpu.waits.text}, and goes on next` }));
+}
+
 // The graph of a state with its locks as nodes: who spins for which, held by whom.
-function withLocks(told) {
+function withLocks(told, cpus) {
   const edges = [];
   const ring = [];
   const add = (from, to, label, cycle) => {
@@ -27,6 +34,7 @@ function withLocks(told) {
       add(edge.from, edge.to, `queues for ${edge.on} behind`, edge.in_cycle);
     } else add(edge.from, edge.to, edge.label, edge.in_cycle);
   }
+  for (const edge of alone(told, cpus)) add(edge.from, edge.to, edge.label, false);
   // Along the cycle, locks between those who wait for them.
   const next = (name) => edges.find((e) => e.from === name && e.cycle);
   for (let name = told.cycle[0]; name && !ring.includes(name); name = next(name)?.to) ring.push(name);
@@ -42,14 +50,11 @@ function order(graph) {
   return names;
 }
 
-// `cpus` are those of the state: a CPU that takes no interrupts says so in its node.
-export function drawWaits(told, cpus) {
-  if (!told || !told.edges.length) {
-    const waiting = (cpus || []).filter((cpu) => cpu.waits);
-    if (waiting.length) return h("p", { class: "empty" }, "Nobody waits for another: ", waiting.map((cpu) => `${cpu.name} ${cpu.waits.text}`).join("; "), ", and takes it next.");
-    return h("p", { class: "empty" }, "Nobody waits for anybody in this state.");
-  }
-  const graph = withLocks(told);
+// `cpus` are those of the state: a CPU that takes no interrupts says so in its node. `since`: for each wait the steps at
+// which it and what it waits for began, `[{ text, steps }]`; `onpick` goes there.
+export function drawWaits(told, cpus, since, onpick) {
+  const graph = withLocks(told || { edges: [], cycle: [] }, cpus);
+  if (!graph.edges.length) return h("p", { class: "empty" }, "No CPU waits in this state.");
   const id = `waits${++counter}`;
   const names = order(graph);
   const n = names.length;
@@ -91,7 +96,9 @@ export function drawWaits(told, cpus) {
     const reach = (name) => (/^CPU/.test(name) ? 26 : 30);
     const [ax, ay] = inset(cx, cy, x1, y1, reach(edge.from));
     const [bx, by] = inset(cx, cy, x2, y2, reach(edge.to) + 4);
-    svg.append(s("path", { d: `M${ax} ${ay}Q${cx} ${cy} ${bx} ${by}`, class: cycle ? "edge cycle" : stays(edge.from) ? "edge" : "edge later", "marker-end": `url(#${id}-${cycle ? "cycle" : "plain"})` }));
+    const began = (since || []).find((w) => w.who === edge.from.split(".")[0]);
+    const follow = began && onpick && { onclick: () => onpick(began.steps[0].row), style: "cursor: pointer" };
+    svg.append(s("path", { ...follow, d: `M${ax} ${ay}Q${cx} ${cy} ${bx} ${by}`, class: cycle ? "edge cycle" : stays(edge.from) ? "edge" : "edge later", "marker-end": `url(#${id}-${cycle ? "cycle" : "plain"})` }));
     const lines = wrapText(edge.label, n <= 2 ? 19 : 20, 4);
     const wide = Math.max(...lines.map((l) => l.length)) * CHAR;
     let lx = Math.min(Math.max((x1 + x2) / 4 + cx / 2, wide / 2 + 2), WIDTH - wide / 2 - 2);
@@ -116,6 +123,7 @@ export function drawWaits(told, cpus) {
     "div",
     {},
     svg,
+    since && since.length > 0 && h("ul", { class: "since" }, since.map((w) => h("li", {}, `${w.text}: `, w.steps.map((step, n) => [n ? ", " : "", h("button", { type: "button", class: "plain", onclick: () => onpick(step.row) }, `${step.what} in step ${step.row}`)])))),
     anyLater && h("p", { class: "quiet" }, "Dashed: this wait can still end. Solid: it never does."),
     graph.sentence ? h("p", { class: graph.ring.length ? "sentence bad" : "sentence" }, h("strong", {}, graph.ring.length ? "✗ " : ""), sentence(graph.sentence)) : null,
   );

@@ -153,7 +153,7 @@ pub const DESIGNS: &[NamedDesign] = &[
             Ptl::Irqsave,
             Flush::AfterUnlockTracked,
         ),
-        origin: "ours: tracked-plain with page-table locks irqsave; what impl implements",
+        origin: "proposed with this review: tracked-plain with page-table locks irqsave; what impl implements",
     },
 ];
 

@@ -27,7 +27,7 @@ Exit codes:
 
 /// Arguments of `bare`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = format!("{}\n{EXIT_CODES}", crate::cli::examples::BARE))]
 pub struct Args {
     #[command(flatten)]
     run: RunArgs,

@@ -11,6 +11,7 @@ use super::json::CheckJson;
 use super::output::{self, ProgressLine};
 use super::scenario;
 use super::subject::Subject;
+use crate::expectation::Expectations;
 use clap::ValueHint;
 use shootdown_ir::Memory;
 use shootdown_refinement::ci::Report;
@@ -20,6 +21,8 @@ use shootdown_spec::config::Config;
 use shootdown_spec::model::Protocol;
 use shootdown_spec::property::PROPERTIES;
 use shootdown_spec::report::{self, TextOptions};
+use shootdown_spec::schedule::schedule;
+use shootdown_spec::trace::Trace;
 use shootdown_spec::verdict::{PropertyResult, Verdict};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -56,6 +59,9 @@ pub struct Args {
     /// Show every step, and every property's witnesses
     #[arg(long)]
     pub(in crate::cli) verbose: bool,
+    /// Then serve the page, opened at the run that was printed
+    #[arg(long, conflicts_with = "compare")]
+    pub(in crate::cli) open: bool,
     #[command(flatten)]
     pub(in crate::cli) ci: CiArgs,
     /// Text for people or JSON for programs
@@ -94,11 +100,12 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     }
     known(args.property.as_deref())?;
     let config = args.subject.config("tracked", "everything")?;
+    let known = expected_states(&config);
     let protocol = Protocol::new(config);
     let mut options = args.bounds.options(output::cancel_on_signals()?)?;
     args.ci.try_out()?;
     let progress = ProgressLine::new("exploring");
-    options.progress = Some(progress.callback());
+    options.progress = Some(progress.callback_of(known));
     let result = check(&protocol, &options);
     progress.finish();
 
@@ -110,7 +117,36 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         command: "shootdown check".to_string(),
         cases: ci::properties(&protocol, &result),
     })?;
+    if args.open {
+        let shown =
+            violated(&result).find(|p| args.property.as_deref().is_none_or(|n| n == p.name));
+        let trace = shown
+            .and_then(|p| p.counterexample.as_ref())
+            .map(|c| c.trace.clone());
+        let trace = trace.unwrap_or_else(|| unmoved(&protocol.config));
+        let line = schedule(&protocol.config, &trace);
+        super::explore::open_at(protocol.config.clone(), &line)?;
+    }
     Ok(exit_code(&result))
+}
+
+/// How many states there are, if it is written down for this configuration.
+fn expected_states(config: &Config) -> Option<u64> {
+    let expectations = Expectations::load();
+    let claims = expectations.claim.iter().flat_map(|c| &c.cell);
+    let mut cells = expectations.grid.iter().chain(claims);
+    let wanted = schedule(config, &unmoved(config));
+    let is_it = |c: Config| schedule(&c, &unmoved(&c)) == wanted;
+    Some(cells.find(|c| c.config().is_ok_and(is_it))?.states)
+}
+
+/// The run in which nothing has happened yet.
+fn unmoved(config: &Config) -> Trace {
+    Trace {
+        start: config.starts()[0],
+        actions: Vec::new(),
+        loops_to: None,
+    }
 }
 
 /// A property of the designs, if one is named.
@@ -137,7 +173,8 @@ pub fn exit_code(result: &CheckResult) -> ExitCode {
 }
 
 fn text(args: &Args, protocol: &Protocol, result: &CheckResult) -> String {
-    let mut text = header(&protocol.config);
+    let mut text = sentence(protocol, result);
+    text += &header(&protocol.config);
     text += &output::wrap(&size(result), output::width(), 2);
     text += "\n\n";
     for property in &result.properties {
@@ -184,6 +221,45 @@ fn text(args: &Args, protocol: &Protocol, result: &CheckResult) -> String {
         );
     }
     text
+}
+
+/// What came out, in a sentence, before anything else.
+fn sentence(protocol: &Protocol, result: &CheckResult) -> String {
+    let names: Vec<&str> = violated(result).map(|p| p.name).collect();
+    let first = violated(result).find_map(|p| Some((p.name, p.counterexample.as_ref()?)));
+    let (text, tone) = match (first, result.complete) {
+        (Some((name, run)), _) => {
+            let (title, sentence) = report::explain(protocol, &run.trace, name)
+                .unwrap_or_else(|| (name.to_string(), "is violated".to_string()));
+            let more = match names.len() {
+                1 => String::new(),
+                n => format!(" ({n} properties are violated.)"),
+            };
+            (format!("{title}: {sentence}{more}"), output::Tone::Bad)
+        }
+        (None, false) => (
+            "INCOMPLETE: nothing is violated as far as the search came.".to_string(),
+            output::Tone::Open,
+        ),
+        (None, true) => {
+            let of = |v| result.properties.iter().filter(|p| p.verdict == v).count();
+            let vacuous = match of(Verdict::Vacuous) {
+                0 => String::new(),
+                n => format!("; {n} vacuous: nothing here could violate them"),
+            };
+            (
+                format!(
+                    "Nothing is violated: {} hold{vacuous}.",
+                    output::properties(of(Verdict::Holds))
+                ),
+                output::Tone::Good,
+            )
+        }
+    };
+    format!(
+        "{}\n\n",
+        output::paint(&output::wrap(&text, output::width(), 2), tone)
+    )
 }
 
 /// The violated properties.
@@ -239,7 +315,8 @@ pub fn line(property: &PropertyResult, verbose: bool) -> String {
             };
             let _ = write!(
                 line,
-                "VIOLATED    {shape}{}, {}",
+                "{}    {shape}{}, {}",
+                output::paint("VIOLATED", output::Tone::Bad),
                 output::plural(steps as u64, "step"),
                 output::plural(c.switches.into(), "context switch")
             );
@@ -255,10 +332,19 @@ pub fn line(property: &PropertyResult, verbose: bool) -> String {
             line = format!(
                 "  {}",
                 output::wrap(line.trim_start(), output::width() - 2, 48)
+            )
+            .replacen(
+                " vacuous ",
+                &format!(" {} ", output::paint("vacuous", output::Tone::Open)),
+                1,
             );
         }
         (None, verdict) => {
-            let _ = write!(line, "{verdict}");
+            let tone = match verdict {
+                Verdict::Holds => output::Tone::Good,
+                _ => output::Tone::Open,
+            };
+            line += &output::paint(&verdict.to_string(), tone);
         }
     }
     if verbose {

@@ -7,10 +7,12 @@ use super::subject::Subject;
 use crate::web::{self, Settings, SubjectName};
 use clap::ValueEnum;
 use shootdown_refinement::memory;
+use shootdown_spec::config::Config;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-const DEFAULT_BIND: &str = "127.0.0.1:3000";
+/// The port that is tried first, and how many after it.
+const PORTS: std::ops::Range<u16> = 3000..3020;
 
 /// Default of `--graph-memory`.
 const GRAPH_MEMORY: u32 = 512;
@@ -34,9 +36,9 @@ pub struct Args {
     /// A scenario file: its page, checked anew whenever it is loaded
     #[arg(value_name = "FILE", conflicts_with_all = ["Subject", "DesignArgs", "EnvironmentArgs", "subject", "graph_memory"])]
     file: Option<PathBuf>,
-    /// Loopback address to listen on; port 0 takes any free one
-    #[arg(long, value_name = "ADDR:PORT", default_value = DEFAULT_BIND, value_parser = loopback)]
-    bind: SocketAddr,
+    /// Loopback address to listen on; port 0 takes any free one [default: 127.0.0.1:3000, or the next free port]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = loopback)]
+    bind: Option<SocketAddr>,
     /// What is explored
     #[arg(long, value_enum, default_value_t)]
     subject: Of,
@@ -66,7 +68,7 @@ impl Args {
     pub fn default_args() -> Args {
         Args {
             file: None,
-            bind: DEFAULT_BIND.parse().expect("a constant"),
+            bind: None,
             subject: Of::Spec,
             seconds: None,
             graph_memory: GRAPH_MEMORY,
@@ -79,7 +81,7 @@ impl Args {
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     if let Some(file) = &args.file {
         stop_after(args.seconds)?;
-        return super::scenario::explore::run(file, args.bind);
+        return super::scenario::explore::run(file, &addresses(args.bind));
     }
     let config = args.config.config("v2.6.37", "aging")?;
     let subject = match args.subject {
@@ -90,16 +92,9 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             SubjectName::Impl
         }
     };
-    let stop = output::cancel_on_signals()?;
     stop_after(args.seconds)?;
     let about = super::check::header(&config);
-    let settings = Settings {
-        config,
-        subject,
-        graph_budget: u64::from(args.graph_memory) << 20,
-        search_budget: memory::share().map_or(SEARCH_BUDGET, |share| share.min(SEARCH_BUDGET)),
-    };
-    web::serve(settings, args.bind, &stop, |address| {
+    serve(config, subject, args, |address| {
         let text = format!(
             "exploring {about}\n  http://{address}/\n\n\
              The page has the verdict of every design in every environment and opens the shortest run of each\n\
@@ -111,6 +106,75 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         }
     })?;
     Ok(ExitCode::AsPromised)
+}
+
+fn serve(
+    config: Config,
+    subject: SubjectName,
+    args: &Args,
+    announce: impl FnOnce(SocketAddr),
+) -> Result<(), CliError> {
+    let stop = output::cancel_on_signals()?;
+    let settings = Settings {
+        config,
+        subject,
+        graph_budget: u64::from(args.graph_memory) << 20,
+        search_budget: memory::share().map_or(SEARCH_BUDGET, |share| share.min(SEARCH_BUDGET)),
+    };
+    web::serve(settings, &addresses(args.bind), &stop, announce)
+}
+
+/// The address that was asked for, or else those that are tried one after the other.
+pub fn addresses(asked: Option<SocketAddr>) -> Vec<SocketAddr> {
+    match asked {
+        Some(address) => vec![address],
+        None => PORTS
+            .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+            .collect(),
+    }
+}
+
+/// Serves the page, opens it at a run, and comes back when a signal ends it.
+///
+/// # Errors
+/// If no port is free.
+pub fn open_at(config: Config, schedule: &str) -> Result<(), CliError> {
+    let args = Args::default_args();
+    let schedule: String = schedule.bytes().map(escaped).collect();
+    serve(config, SubjectName::Spec, &args, |address| {
+        announce(&format!(
+            "http://{address}/#/run?subject=spec&schedule={schedule}"
+        ));
+    })
+}
+
+/// A byte of a query, as an address has it.
+fn escaped(byte: u8) -> String {
+    match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    }
+}
+
+/// Says where the page is, and asks the desktop to open it. Where there is none, the address is enough.
+pub fn announce(address: &str) {
+    let opener = std::env::var_os("BROWSER").unwrap_or_else(|| "xdg-open".into());
+    let opened = std::process::Command::new(opener)
+        .arg(address)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    let hint = match opened {
+        Ok(_) => "opened in the browser",
+        Err(_) => "open it in a browser",
+    };
+    let text = format!("\nThe page is at this run, {hint}; Ctrl-C stops it:\n  {address}\n");
+    if output::print(text).is_err() {
+        output::complain!("{address}");
+    }
 }
 
 /// Raises the flag of the signals after a time, if one is given.

@@ -6,7 +6,7 @@ use super::exit_code::ExitCode;
 use super::output;
 use super::subject::Subject;
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::presets;
 use serde::Serialize;
 use shootdown_refinement::map;
 use shootdown_spec::barrier::BARRIERS;
@@ -340,15 +340,29 @@ fn names<T>(table: &[(&str, T)]) -> String {
     table.iter().map(|n| n.0).collect::<Vec<_>>().join(", ")
 }
 
-fn table(listing: &Listing) -> Table {
-    let mut table = Table::new();
+/// Columns where they fit without breaking a word; elsewhere each name with what belongs to it below.
+fn table(listing: &Listing) -> String {
+    let width = output::width();
+    let mut table = output::table(width);
     table
         .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(output::width() as u16)
         .set_header(&listing.columns);
     table.add_rows(&listing.rows);
-    table
+    if let Some(text) = output::whole_words(&mut table, width) {
+        return text;
+    }
+    let mut text = String::new();
+    for row in &listing.rows {
+        let mut entries = row.iter().zip(&listing.columns);
+        if let Some((name, _)) = entries.next() {
+            let _ = writeln!(text, " {name}");
+        }
+        for (entry, column) in entries.filter(|(entry, _)| !entry.is_empty()) {
+            let line = output::wrap(&format!("{column}: {entry}"), width - 4, 2);
+            let _ = writeln!(text, "    {}", line.replace('\n', "\n    "));
+        }
+    }
+    text.trim_end().to_string()
 }
 
 fn markdown(listing: &Listing) -> String {

@@ -14,7 +14,7 @@ use super::ci::CiArgs;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::json::CheckJson;
-use super::output::{self, ProgressLine};
+use super::output::{self, Plan, ProgressLine};
 use crate::expectation::{Cell, Claim, Difference, Expectations};
 use serde::Serialize;
 use shootdown_spec::check::{CheckResult, check};
@@ -146,7 +146,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         if let Some(root) = &args.check_docs {
             for path in docs::stale(&matrix, root)? {
                 output::complain!(
-                    "error: {} is stale\n  `cargo run --release -- matrix --docs .` writes it anew",
+                    "error: {} is stale\n  `cargo run --release -- matrix --docs .` regenerates it",
                     path.display()
                 );
                 code = code.max(ExitCode::NotAsExpected);
@@ -227,6 +227,13 @@ impl Matrix {
         let mut checked = Vec::new();
         // A cell of the grid that also decides a claim is explored once.
         let mut known: HashMap<String, Arc<CheckResult>> = HashMap::new();
+        // What is written down is what will be, so it says how much is left.
+        let mut unique: HashMap<String, u64> = HashMap::new();
+        for (_, cell) in &cells {
+            unique.insert(cell.command(), cell.states);
+        }
+        let all: u64 = unique.values().sum();
+        let mut done = 0;
         for (i, (claim, cell)) in cells.iter().enumerate() {
             // The time-out is for the whole run.
             let left = options.timeout.map(|t| t.saturating_sub(started.elapsed()));
@@ -234,21 +241,31 @@ impl Matrix {
                 break;
             }
             progress.now(&format!(
-                "cell {} of {}: {} {}",
+                "{}/{} {} {}",
                 i + 1,
                 cells.len(),
                 cell.design,
                 cell.env
             ));
+            let plan = Plan {
+                done,
+                all,
+                now: cell.states,
+                started,
+            };
             let options = Options {
                 timeout: left,
-                progress: Some(progress.callback()),
+                progress: Some(progress.callback_in(Some(plan))),
                 ..options.clone()
             };
             let protocol = Protocol::new(cell.config()?);
             let result = match known.get(&cell.command()) {
                 Some(result) => result.clone(),
-                None => Arc::new(check(&protocol, &options)),
+                None => {
+                    let result = Arc::new(check(&protocol, &options));
+                    done += cell.states;
+                    result
+                }
             };
             known.insert(cell.command(), result.clone());
             tracing::info!(

@@ -31,7 +31,7 @@ Exit codes:
 
 /// Arguments of `mutants`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = format!("{}\n{EXIT_CODES}", crate::cli::examples::MUTANTS))]
 pub struct Args {
     /// Only these faults, by name
     #[arg(value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(names()))]

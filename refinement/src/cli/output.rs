@@ -1,6 +1,7 @@
 //! Terminal: diagnostics, the progress line, signals, files, widths and numbers.
 
 use super::error::CliError;
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use shootdown_refinement::cancel::{self, Cancel};
 use shootdown_refinement::file;
@@ -9,7 +10,7 @@ pub use shootdown_trace::paragraph::wrap;
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing_subscriber::EnvFilter;
 
 /// Sends tracing's events to stderr: warnings, or more with `-v`.
@@ -70,12 +71,26 @@ pub struct ProgressLine {
     bar: ProgressBar,
 }
 
+/// How much of a known whole is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// States of the parts that are finished.
+    pub done: u64,
+    /// States of all parts together, as written down.
+    pub all: u64,
+    /// States of the part at hand, as written down.
+    pub now: u64,
+    /// When the first part began.
+    pub started: Instant,
+}
+
 impl ProgressLine {
     /// A line that starts with what is being done.
     pub fn new(what: &str) -> ProgressLine {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        // One line, cut at the edge: a line that wraps cannot be taken away again.
         bar.set_style(
-            ProgressStyle::with_template("{spinner} {prefix}: {msg}").expect("a constant"),
+            ProgressStyle::with_template("{spinner} {prefix}: {wide_msg}").expect("a constant"),
         );
         bar.set_prefix(what.to_string());
         ProgressLine { bar }
@@ -88,12 +103,30 @@ impl ProgressLine {
 
     /// What a search calls as it gets on.
     pub fn callback(&self) -> ProgressFn {
+        self.callback_of(None)
+    }
+
+    /// The same, of a search whose number of states is known, if it is.
+    pub fn callback_of(&self, all: Option<u64>) -> ProgressFn {
+        let started = Instant::now();
+        let plan = all.map(|all| Plan {
+            done: 0,
+            all,
+            now: all,
+            started,
+        });
+        self.callback_in(plan)
+    }
+
+    /// The same, of a search that is part of a known whole.
+    pub fn callback_in(&self, plan: Option<Plan>) -> ProgressFn {
         let bar = self.bar.clone();
         Arc::new(move |p: &Progress| {
-            if p.elapsed > Duration::from_secs(1) && bar.is_hidden() && shows_progress() {
+            let elapsed = plan.map_or(p.elapsed, |plan| plan.started.elapsed());
+            if elapsed > Duration::from_secs(1) && bar.is_hidden() && shows_progress() {
                 bar.set_draw_target(ProgressDrawTarget::stderr());
             }
-            bar.set_message(describe(p));
+            bar.set_message(describe(p, plan));
             bar.tick();
         })
     }
@@ -129,17 +162,49 @@ pub fn shows_progress() -> bool {
     stderr().is_terminal() && !is_dumb()
 }
 
-fn describe(p: &Progress) -> String {
-    // A level-synchronous search cannot know how many levels are left.
+/// What matters first: the line is cut at the edge of the terminal.
+fn describe(p: &Progress, plan: Option<Plan>) -> String {
+    let left = match plan {
+        Some(plan) => {
+            let done = plan.done + p.unique.min(plan.now);
+            let share = done as f64 / plan.all.max(1) as f64;
+            // The first states say little about the rest.
+            let left = match share > 0.01 {
+                true => {
+                    let spent = plan.started.elapsed().as_secs_f64();
+                    format!("ETA {}", rounded(spent * (1.0 - share) / share))
+                }
+                false => "ETA unknown yet".to_string(),
+            };
+            format!("{} {:.0} %, {left}", bar(share), (share * 100.0).floor())
+        }
+        // A level-synchronous search cannot know how many levels are left.
+        None => "time left unknown".to_string(),
+    };
     format!(
-        "{} states ({}/s), {} transitions, depth {}, {} waiting, {}, time left unknown",
+        "{left}; {} states ({}/s), depth {}, {} waiting, {}",
         HumanCount(p.unique),
         HumanCount(p.rate as u64),
-        HumanCount(p.generated),
         p.depth,
         HumanCount(p.frontier),
         HumanBytes(p.memory_bytes),
     )
+}
+
+/// `[####------]`.
+fn bar(share: f64) -> String {
+    const WIDTH: usize = 10;
+    let full = ((share.clamp(0.0, 1.0) * WIDTH as f64) as usize).min(WIDTH);
+    format!("[{}{}]", "#".repeat(full), "-".repeat(WIDTH - full))
+}
+
+/// Seconds as a person says them.
+fn rounded(seconds: f64) -> String {
+    match seconds {
+        s if s < 90.0 => format!("{s:.0} s"),
+        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
 }
 
 /// Columns to write for: the terminal's, or what `COLUMNS` says when stdout is none (and the
@@ -190,9 +255,96 @@ pub fn colour() -> bool {
     stdout().is_terminal() && set("NO_COLOR").is_none() && !is_dumb()
 }
 
+/// What a word means to somebody who skims. The word says the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As one would want it.
+    Good,
+    /// Violated.
+    Bad,
+    /// A rule about waiting is broken, and nothing hangs by that alone.
+    Rule,
+    /// Not decided, or meaningless here.
+    Open,
+}
+
+/// The text in its colour, where stdout has colours.
+pub fn paint(text: &str, tone: Tone) -> String {
+    use anstyle::{AnsiColor, Style};
+    if !colour() {
+        return text.to_string();
+    }
+    let colour = match tone {
+        Tone::Good => AnsiColor::Green,
+        Tone::Bad => AnsiColor::Red,
+        Tone::Rule => AnsiColor::Yellow,
+        Tone::Open => AnsiColor::Cyan,
+    };
+    let style = Style::new().fg_color(Some(colour.into())).bold();
+    format!("{style}{text}{style:#}")
+}
+
+/// `1 property`, `2 properties`.
+pub fn properties(n: usize) -> String {
+    match n {
+        1 => "1 property".to_string(),
+        n => format!("{} properties", count(n as u64)),
+    }
+}
+
 /// Is the terminal one that knows no escape sequences?
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// A table with lines between its rows, coloured where stdout is.
+pub fn table(width: usize) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width as u16);
+    match colour() {
+        true => table.enforce_styling(),
+        false => table.force_no_tty(),
+    };
+    table
+}
+
+/// The colour of a cell of a [`table`].
+pub fn table_colour(tone: Tone) -> comfy_table::Color {
+    match tone {
+        Tone::Good => comfy_table::Color::Green,
+        Tone::Bad => comfy_table::Color::Red,
+        Tone::Rule => comfy_table::Color::Yellow,
+        Tone::Open => comfy_table::Color::Cyan,
+    }
+}
+
+/// The table, if every column is wide enough for its longest word: no number and no identifier is broken.
+pub fn whole_words(table: &mut Table, width: usize) -> Option<String> {
+    const PADDING: usize = 2;
+    let longest = |text: String| {
+        let words = text.split_whitespace().map(|w| w.chars().count());
+        words.max().unwrap_or(0)
+    };
+    let columns = table.column_count();
+    let mut widths = vec![0; columns];
+    let rows = table.row_iter().chain(table.header());
+    for row in rows {
+        for (n, cell) in row.cell_iter().enumerate() {
+            widths[n] = widths[n].max(longest(cell.content()));
+        }
+    }
+    let all: usize = widths.iter().map(|w| w + PADDING).sum::<usize>() + columns;
+    if all > width {
+        return None;
+    }
+    for (n, longest) in widths.into_iter().enumerate() {
+        let least = ColumnConstraint::LowerBoundary(Width::Fixed((longest + PADDING) as u16));
+        table.column_mut(n)?.set_constraint(least);
+    }
+    Some(table.to_string())
 }
 
 /// A count with thousands separators.
@@ -203,4 +355,42 @@ pub fn count(n: u64) -> String {
 /// A size with its unit.
 pub fn bytes(n: u64) -> String {
     HumanBytes(n).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_whole_has_a_share_and_a_time_left() {
+        let started = Instant::now()
+            .checked_sub(Duration::from_secs(100))
+            .expect("the clock is older");
+        let plan = Plan {
+            done: 200,
+            all: 1000,
+            now: 300,
+            started,
+        };
+        let p = Progress {
+            unique: 50,
+            generated: 0,
+            expanded: 0,
+            depth: 3,
+            frontier: 7,
+            elapsed: Duration::from_secs(10),
+            memory_bytes: 0,
+            rate: 5.0,
+        };
+        // A quarter took 100 s, so three more take 300.
+        let told = describe(&p, Some(plan));
+        assert!(
+            told.starts_with("[##--------] 25 %, ETA 5 min; 50 states"),
+            "{told}"
+        );
+        assert!(describe(&p, None).starts_with("time left unknown; 50 states"));
+        // More states than were written down: the share stays below the whole.
+        let many = Progress { unique: 900, ..p };
+        assert!(describe(&many, Some(plan)).starts_with("[#####-----] 50 %"));
+    }
 }

@@ -7,6 +7,7 @@ use super::bounds::Bounds;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output;
+use shootdown_refinement::review::candidates::Candidates;
 use shootdown_refinement::review::findings::{Findings, count, plural};
 use shootdown_refinement::review::{html, markdown, review};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,12 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = "docs/review.md";
 
 const EXIT_CODES: &str = "\
+Examples:
+  shootdown report                                 review.html: choose between v2.6.38 and tracked
+  shootdown report --candidates rwlock,tracked     choose between two other designs
+  shootdown report --matrix-json m.json --full     from a matrix that was run before; all of it unfolded
+  shootdown report spec/corpus/pgd-lock-2011.before.sd spec/corpus/pgd-lock-2011.after.sd
+
 The Markdown is the same for the same sources; times, versions and real threads are in the HTML file only.
 
 Exit codes:
@@ -28,16 +35,22 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
-    /// A scenario file: its page, in place of the review of the designs
-    #[arg(value_name = "FILE", conflicts_with_all = ["markdown", "docs", "check", "matrix_json", "stress_seconds"])]
-    file: Option<PathBuf>,
+    /// A scenario file: its page, in place of the review of the designs; of two files: both beside each other
+    #[arg(value_name = "FILE", num_args = 0..=2, conflicts_with_all = ["markdown", "docs", "check", "matrix_json", "stress_seconds", "candidates", "full"])]
+    files: Vec<PathBuf>,
+    /// The two designs to choose from [default: v2.6.38,tracked]
+    #[arg(long, value_name = "A,B", default_value = "v2.6.38,tracked", hide_default_value = true, value_parser = Candidates::parse, conflicts_with_all = ["docs", "check"])]
+    candidates: Candidates,
+    /// Unfold everything in the HTML file, so that paper has it too: some 70 pages in place of 20
+    #[arg(long)]
+    full: bool,
     /// Write the HTML file here [default: review.html, unless Markdown is asked for]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Write Markdown, to FILE or to stdout
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     markdown: Option<PathBuf>,
-    /// Write docs/review.md of the tree at DIR
+    /// Write docs/review.md of the tree at DIR: the first screen, the decision and the claims
     #[arg(long, value_name = "DIR")]
     docs: Option<PathBuf>,
     /// Fail, naming the first part that differs, if docs/review.md of the tree at DIR is stale
@@ -55,20 +68,25 @@ pub struct Args {
 
 /// Runs what is reported and writes it.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
-    if let Some(file) = &args.file {
-        return super::scenario::report::run(file, args.output.as_deref(), &args.bounds);
+    match args.files.as_slice() {
+        [] => {}
+        [file] => return super::scenario::report::run(file, args.output.as_deref(), &args.bounds),
+        [before, after, ..] => {
+            let to = args.output.as_deref();
+            return super::scenario::report::both(before, after, to, &args.bounds);
+        }
     }
     let file = args.html();
     args.try_out(file.as_deref())?;
     let findings = gather::findings(args, file.is_some())?;
     let document = review(&findings);
-    let page = markdown::page(&document);
+    let (page, brief) = (markdown::page(&document), markdown::brief(&document));
     let mut code = exit_code(&findings);
     // What one place does not take, another does: the summary is printed whatever becomes of the files.
     let mut refused: Vec<CliError> = Vec::new();
     let mut written = file.as_deref();
     if let Some(path) = &file
-        && let Err(error) = output::write_file(path, html::page(&document))
+        && let Err(error) = output::write_file(path, html::page(&document, args.full))
     {
         refused.push(error);
         written = None;
@@ -86,12 +104,12 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         (Some(_), _) | (_, Some(_)) if !whole => {
             output::complain!("error: the run was cut off, so {PAGE} was left alone");
         }
-        (Some(root), _) => refused.extend(output::write_file(&root.join(PAGE), &page).err()),
+        (Some(root), _) => refused.extend(output::write_file(&root.join(PAGE), &brief).err()),
         (_, Some(root)) => {
             let path = root.join(PAGE);
-            if let Some(difference) = stale::first(&read(&path)?, &page) {
+            if let Some(difference) = stale::first(&read(&path)?, &brief) {
                 output::complain!(
-                    "error: {} is stale: {difference}\n  `cargo run --release -- report --docs .` writes it anew",
+                    "error: {} is stale: {difference}\n  `cargo run --release -- report --docs .` regenerates it",
                     path.display()
                 );
                 code = code.max(ExitCode::NotAsExpected);

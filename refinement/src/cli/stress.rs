@@ -71,7 +71,7 @@ pub struct RunArgs {
 
 /// Arguments of `stress`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = format!("{}\n{EXIT_CODES}", crate::cli::examples::STRESS))]
 pub struct Args {
     #[command(flatten)]
     run: RunArgs,

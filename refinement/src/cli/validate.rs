@@ -38,7 +38,7 @@ docs/validate.md has what acceptance establishes and what not, docs/ftrace.md ho
 /// Arguments of `validate`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = EXIT_CODES,
+    after_help = format!("{}\n{EXIT_CODES}", crate::cli::examples::VALIDATE),
     mut_arg("rule", |arg| arg.requires("ftrace").help("With --ftrace: the rules that decide the exit code")),
     mut_arg("accept_gaps", |arg| arg.requires("ftrace").help("With --ftrace: lost and overwritten events are told, and the exit code is not 3 for them")),
 )]

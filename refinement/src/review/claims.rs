@@ -5,41 +5,55 @@ use super::findings::{Claim, Findings, count};
 use super::runs::Runs;
 use super::verdicts::summary;
 
-pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
-    let mut overview = Table::new(["claim", "says", "came out", "cells as expected"]);
-    let mut blocks = Vec::new();
+/// The claims in a table, a line each.
+pub fn overview(findings: &Findings) -> Part {
+    let mut table = Table::new(["claim", "says", "came out", "cells as expected"]);
     for claim in &findings.claims {
-        let heading = heading(claim);
         let good = claim.cells.iter().filter(|c| c.as_expected()).count();
-        overview.row([
+        table.row([
             Entry::from(format!(
                 "[{}](#{})",
                 claim.id,
-                super::document::slug(&heading)
+                super::document::slug(&heading(claim))
             )),
             claim.says.clone().into(),
             outcome(claim),
             format!("{good} of {}", claim.cells.len()).into(),
         ]);
-        blocks.push(Block::Heading(heading));
-        blocks.push(Block::Text(finding(claim)));
-        blocks.push(Block::Table(cells(claim, runs)));
     }
-    let mut all = vec![
-        Block::Text(
-            "C1 to C9 are what the mails of 2011 say; B1 to B12 and B14 lie beyond them. `shootdown matrix --claim C1` decides \
-             one anew, each command below one of its cells (`shootdown` stands for `cargo run --release --`). \
-             Everything not named as violated holds, or is vacuous as the expectations say. *Order* is for any number \
-             of CPUs."
-                .into(),
-        ),
-        Block::Table(overview),
-    ];
-    all.append(&mut blocks);
     Part {
         title: "The claims".into(),
-        blocks: all,
+        blocks: vec![
+            Block::Text(
+                "C1 to C9 are what the mails of 2011 say; B1 to B12 and B14 lie beyond them. `shootdown matrix --claim C1` decides \
+                 one anew."
+                    .into(),
+            ),
+            Block::Table(table),
+        ],
     }
+}
+
+/// The claims with what decides each.
+pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
+    let mut part = overview(findings);
+    part.blocks.push(Block::Text(
+        "Each command below a claim is one of its cells (`shootdown` stands for `cargo run --release --`). Everything not \
+         named as violated holds, or is vacuous as the expectations say. *Order* is for any number of CPUs."
+            .into(),
+    ));
+    for claim in &findings.claims {
+        part.blocks.push(Block::Fold {
+            title: heading(claim),
+            listed: true,
+            open: false,
+            blocks: vec![
+                Block::Text(finding(claim)),
+                Block::Table(cells(claim, runs)),
+            ],
+        });
+    }
+    part
 }
 
 fn heading(claim: &Claim) -> String {

@@ -15,12 +15,12 @@ pub fn part(findings: &Findings) -> Part {
                 .into(),
         ),
         Block::Table(verdicts(findings)),
-        Block::Heading("Witnesses".into()),
-        Block::Table(witnesses(findings)),
-        Block::Heading("Vacuous in the matrix".into()),
-        Block::Table(vacuous(findings)),
-        Block::Heading("Interrupts inside each program".into()),
-        Block::Text(interrupts(findings)),
+        fold("Witnesses", vec![Block::Table(witnesses(findings))]),
+        fold("Vacuous in the matrix", vec![Block::Table(vacuous(findings))]),
+        fold(
+            "Interrupts inside each program",
+            vec![Block::Text(interrupts(findings))],
+        ),
         Block::Heading("Steps that the code never took".into()),
         Block::Text(
             "Steps of the protocol that were possible in a cell of the refinement and that the compiled code never took there, \
@@ -31,6 +31,15 @@ pub fn part(findings: &Findings) -> Part {
     ];
     Part {
         title: "Coverage".into(),
+        blocks,
+    }
+}
+
+fn fold(title: &str, blocks: Vec<Block>) -> Block {
+    Block::Fold {
+        title: title.into(),
+        listed: true,
+        open: false,
         blocks,
     }
 }

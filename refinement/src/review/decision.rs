@@ -1,32 +1,25 @@
-//! `v2.6.38` or `tracked`: what somebody who has to choose needs, and nothing else.
+//! One candidate or the other: what somebody who has to choose needs, and nothing else.
 
+use super::candidates::{Candidates, gist, named, rule};
 use super::designs::{differing, programs, statements};
 use super::document::{Block, Entry, Part, Table, Tone};
 use super::findings::{Cell, Findings, Refined, count, plural};
+use super::front::proposers;
 use super::runs::Runs;
 use super::word::{Kind, is_partial};
 use shootdown_spec::design::Design;
 use shootdown_spec::order::Proof;
 use shootdown_spec::verdict::Verdict;
 
-/// The two that there are to choose from.
-const DESIGNS: [&str; 2] = ["v2.6.38", "tracked"];
-
-/// Claims on which the advice rests.
-const PREMISES: &[&str] = &["C4", "C5", "B5", "B6", "B8", "B9", "B10", "B11"];
+/// Claims on which the advice about the choice of 2011 rests.
+pub(super) const PREMISES: &[&str] = &["C4", "C5", "B5", "B6", "B8", "B9", "B10", "B11"];
 
 pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
-    let mut table = Table::new([
-        "question",
-        "`v2.6.38`: plain `pgd_lock`",
-        "`tracked`: flush after the unlock",
-    ]);
+    let [one, other] = findings.candidates.0;
+    let head = |name: &str| format!("`{name}`: {}", gist(named(name).design));
+    let mut table = Table::new(["question".to_string(), head(one), head(other)]);
     let mut row = |question: &str, answer: &dyn Fn(&str) -> Entry| {
-        table.row([
-            Entry::from(question),
-            answer(DESIGNS[0]),
-            answer(DESIGNS[1]),
-        ]);
+        table.row([Entry::from(question), answer(one), answer(other)]);
     };
     row(
         "Can it deadlock where flushes are IPIs, as long as no interrupt frees an mm?",
@@ -34,7 +27,7 @@ pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
     );
     row("And if one does?", &|d| interrupted(findings, runs, d));
     row("What must stay true for that", &|d| {
-        Entry::from(must_stay_true(d))
+        Entry::from(rule(named(d).design))
     });
     row(
         "A lock held while acknowledgements are awaited (strict rule)",
@@ -83,13 +76,18 @@ pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
     row("What changes against `v2.6.37`", &|d| {
         Entry::from(changes(d))
     });
-    row("Ageing a huge page", &|d| {
-        let design = Design::named(d).expect("it is named");
-        Entry::from(statements(design, "page_referenced_one_huge"))
+    row("Aging a huge page", &|d| {
+        Entry::from(statements(named(d).design, "page_referenced_one_huge"))
     });
     row("The code beside the protocol", &|d| refined(findings, d));
-    let mut blocks = vec![Block::Table(table)];
-    if findings.stand(PREMISES) {
+    let mut blocks = vec![Block::Table(table), Block::Text(proposers(findings))];
+    if !findings.candidates.is_default() {
+        blocks.push(Block::Text(
+            "The recommendation at the top follows from the verdicts alone. Advice written by hand, with what each choice leaves \
+             to be kept true, there is for `v2.6.38` or `tracked` only: `shootdown report`."
+                .into(),
+        ));
+    } else if findings.stand(PREMISES) {
         blocks.extend(advice(findings));
     } else {
         blocks.push(Block::Text(format!(
@@ -98,9 +96,14 @@ pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
         )));
     }
     Part {
-        title: "In short: v2.6.38 or tracked?".into(),
+        title: title(findings.candidates),
         blocks,
     }
+}
+
+/// The heading of the part.
+pub fn title(candidates: Candidates) -> String {
+    format!("In short: {}?", candidates.or())
 }
 
 fn advice(findings: &Findings) -> Vec<Block> {
@@ -184,7 +187,7 @@ fn counted<'a>(cells: &[&'a Cell], properties: &[&str]) -> (Vec<&'a Cell>, Strin
 }
 
 /// No deadlock where no interrupt frees an mm: how many environments, and for how many CPUs.
-fn quiet(findings: &Findings, design: &str) -> Entry {
+pub(super) fn quiet(findings: &Findings, design: &str) -> Entry {
     let cells: Vec<_> = of_design(findings, design)
         .filter(|c| c.by_ipi() && !c.environment.pgd_free_in_irq)
         .collect();
@@ -211,7 +214,7 @@ fn quiet(findings: &Findings, design: &str) -> Entry {
     )
 }
 
-fn interrupted(findings: &Findings, runs: &Runs<'_>, design: &str) -> Entry {
+pub(super) fn interrupted(findings: &Findings, runs: &Runs<'_>, design: &str) -> Entry {
     let cell = findings.cell(design, "irq-free");
     let orders = findings
         .orders
@@ -233,19 +236,6 @@ fn interrupted(findings: &Findings, runs: &Runs<'_>, design: &str) -> Entry {
             Tone::Good,
         ),
         _ => Entry::toned("not decided", Tone::Open),
-    }
-}
-
-fn must_stay_true(design: &str) -> &'static str {
-    match design {
-        "tracked" => {
-            "Whoever changes an entry raises the counter under the lock, flushes after it, and drops the counter then; \
-             page-table locks are always taken irqsave. Local to the paths that flush, and checked by types in `impl`."
-        }
-        _ => {
-            "No interrupt takes `pgd_lock`, and nobody waits with interrupts off for a page-table lock, through any chain of \
-             holders. A rule about the whole kernel."
-        }
     }
 }
 
@@ -303,13 +293,38 @@ fn claimed(
     };
     match of(design) {
         Some(cell) => verdict(Some(cell), runs, property),
-        // The same flush under the same lock: what differs is pgd_lock, which no such program takes.
-        None => {
-            let mut entry = verdict(of("v2.6.37"), runs, property);
-            entry.text += " (in `v2.6.37`; the programs are the same)";
-            entry
-        }
+        None => match stand_in(findings, claim, design, workload, deviates) {
+            Some(cell) => {
+                let mut entry = verdict(Some(cell), runs, property);
+                entry.text += &format!(" (in `{}`; the programs are the same)", cell.design);
+                entry
+            }
+            None => Entry::toned("not among the claims", Tone::Open),
+        },
     }
+}
+
+/// A cell of another design in which the same programs run.
+fn stand_in<'a>(
+    findings: &'a Findings,
+    claim: &str,
+    design: &str,
+    workload: &str,
+    deviates: bool,
+) -> Option<&'a Cell> {
+    let runs = match workload {
+        "two-madvise" => "madvise_dontneed",
+        "two-splits" => "split_huge_page",
+        _ => return None,
+    };
+    let own = programs(named(design).design);
+    let same = |c: &&Cell| {
+        c.workload == workload
+            && c.variants.is_empty() != deviates
+            && Design::named(&c.design)
+                .is_some_and(|d| !differing(&programs(d), &own).contains(&runs))
+    };
+    findings.claim(claim)?.cells.iter().find(same)
 }
 
 fn verdict(cell: Option<&Cell>, runs: &Runs<'_>, property: &str) -> Entry {
@@ -325,10 +340,8 @@ fn verdict(cell: Option<&Cell>, runs: &Runs<'_>, property: &str) -> Entry {
 }
 
 fn changes(design: &str) -> String {
-    let of = |name| programs(Design::named(name).expect("it is named"));
-    let all = of(design);
-    let changed = differing(&of("v2.6.37"), &all);
-    format!("{} of {} programs", changed.len(), all.len())
+    let (changed, all) = super::candidates::changes(design);
+    format!("{changed} of {all} programs")
 }
 
 fn refined(findings: &Findings, design: &str) -> Entry {
@@ -367,5 +380,6 @@ mod tests {
     fn a_split_is_the_same_program_in_both() {
         let of = |name| programs(Design::named(name).expect("it is named"));
         assert!(!differing(&of("v2.6.37"), &of("v2.6.38")).contains(&"split_huge_page"));
+        assert!(differing(&of("v2.6.37"), &of("tracked")).contains(&"split_huge_page"));
     }
 }

@@ -11,10 +11,16 @@ use super::run::Run;
 pub struct Document {
     /// Its title.
     pub title: String,
+    /// Where it comes from, under the title. Differs from run to run, so that only the HTML file has it.
+    pub provenance: Vec<String>,
     /// What a reader should know first, above the table of contents: a run that is not whole, or not as expected.
     pub banner: Vec<String>,
+    /// The first screen, between the title and the table of contents.
+    pub front: Vec<Block>,
     /// Its parts, in reading order.
     pub parts: Vec<Part>,
+    /// What the page of the tree has in place of the parts.
+    pub brief: Vec<Part>,
 }
 
 /// One part, with an entry in the table of contents.
@@ -31,6 +37,8 @@ pub struct Part {
 pub enum Block {
     /// A paragraph.
     Text(String),
+    /// The one line to be read if only one is.
+    Lead(String),
     /// A list.
     List(Vec<String>),
     /// A heading inside the part.
@@ -39,7 +47,18 @@ pub enum Block {
     Table(Table),
     /// Lines as they are.
     Listing(String),
-    /// A counterexample in columns as wide as there is room for and, where pictures can be shown, as one.
+    /// What can be folded away where that is possible: told at length, under a title of its own.
+    Fold {
+        /// Its title. If it has an entry in the contents, its anchor is the title's [`slug`].
+        title: String,
+        /// It has an entry in the contents, and links may lead to it.
+        listed: bool,
+        /// Unfolded at first.
+        open: bool,
+        /// What is in it.
+        blocks: Vec<Block>,
+    },
+    /// A run as a picture where that can be shown, and in columns as wide as there is room for.
     Run {
         /// The run.
         run: Box<Run>,
@@ -138,15 +157,17 @@ pub fn slug(title: &str) -> String {
         .collect()
 }
 
-impl Document {
-    /// Titles of all parts and headings that a link may lead to.
+impl Part {
+    /// Titles inside the part that have an entry in the contents.
     pub fn headings(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().flat_map(|part| {
-            let inside = part.blocks.iter().filter_map(|b| match b {
-                Block::Heading(text) => Some(text.as_str()),
-                _ => None,
-            });
-            std::iter::once(part.title.as_str()).chain(inside)
+        self.blocks.iter().filter_map(|b| match b {
+            Block::Heading(text) => Some(text.as_str()),
+            Block::Fold {
+                title,
+                listed: true,
+                ..
+            } => Some(title),
+            _ => None,
         })
     }
 }

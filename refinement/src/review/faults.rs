@@ -26,18 +26,44 @@ pub fn part(findings: &Findings) -> Part {
         table.row(row);
     }
     let missed: Vec<_> = faults.iter().filter(|f| !f.as_expected).collect();
-    let equivalent = faults.iter().filter(|f| f.equivalent).count();
+    let equivalent: Vec<_> = faults.iter().filter(|f| f.equivalent.is_some()).collect();
+    let noticed = faults
+        .iter()
+        .filter(|f| f.judged.contains(&Asked::Killed))
+        .count();
+    let mut silent: Vec<String> = equivalent
+        .iter()
+        .map(|f| {
+            format!(
+                "`{}`, put in so that somebody would notice nothing: {}",
+                f.name,
+                f.equivalent.unwrap_or_default()
+            )
+        })
+        .collect();
+    silent.extend(
+        missed
+            .iter()
+            .filter(|f| f.equivalent.is_none())
+            .map(|f| format!("**`{}`**, which somebody had to notice", f.name)),
+    );
+    let silent = match silent.is_empty() {
+        true => "none".to_string(),
+        false => silent.join("; "),
+    };
     Part {
         title: "Mutants".into(),
         blocks: vec![
             Block::Text(format!(
                 "A checker that cannot fail proves nothing, so {} were put in on purpose: into the machine, the locking, the list, \
                  the flushes, the order of steps, and the dictionary between code and protocol. *2 of 3* means that three were \
-                 asked of this judge and two were noticed. Argued to be equivalent, as controls: {equivalent}. Not noticed by \
-                 somebody who must notice: {}.",
+                 asked of this judge and two were noticed. {noticed} were noticed by somebody; controls that change nothing: {}; \
+                 not noticed by somebody who must notice: {}.",
                 plural(faults.len(), "fault"),
+                equivalent.len(),
                 missed.len()
             )),
+            Block::Text(format!("Which were not noticed, and why: {silent}.")),
             Block::Table(table),
             Block::Text(
                 "Each by name with its shortest run: [mutants.md](mutants.md), `shootdown mutants --show ack-before-flush`."

@@ -1,5 +1,6 @@
 //! What one run found: everything the review quotes, and nothing it could not have measured.
 
+use super::candidates::Candidates;
 use super::run::Run;
 use super::word::is_partial;
 use serde::Deserialize;
@@ -13,6 +14,12 @@ use std::time::Duration;
 /// Everything.
 #[derive(Debug, Default)]
 pub struct Findings {
+    /// What there is to choose from.
+    pub candidates: Candidates,
+    /// The run that separates them, on both.
+    pub beside: Option<Beside>,
+    /// What the candidates cost on real threads. Differs from run to run.
+    pub measured: Vec<Measured>,
     /// Designs × environments, by design and then environment as the expectations list them.
     pub grid: Vec<Cell>,
     /// The claims.
@@ -140,8 +147,8 @@ pub struct Fault {
     pub judged: [Asked; 4],
     /// Steps of the refinement's counterexample.
     pub steps: Option<usize>,
-    /// It changes nothing that could be seen, and why.
-    pub equivalent: bool,
+    /// Why it changes nothing that could be seen, if it does not.
+    pub equivalent: Option<&'static str>,
     /// Everybody who must notice did, and nobody else cried.
     pub as_expected: bool,
 }
@@ -183,6 +190,62 @@ pub struct Stressed {
     pub ipis: u64,
 }
 
+/// A run that violates a property in one candidate, led along on the other.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    /// The candidate in which it violates something.
+    pub bad: String,
+    /// The other.
+    pub good: String,
+    /// Named environment.
+    pub env: String,
+    /// The run.
+    pub left: Run,
+    /// The same statements on the other design, then carried on to its end.
+    pub right: Run,
+    /// Statement beside statement.
+    pub rows: Vec<BesideRow>,
+    /// How the run of the other design ends, as a predicate.
+    pub ends: String,
+}
+
+/// A row of a [`Beside`].
+#[derive(Clone, Debug)]
+pub struct BesideRow {
+    /// The CPU.
+    pub cpu: u8,
+    /// The step and its statement in the run that violates, if that has one.
+    pub left: Option<(usize, String)>,
+    /// The same of the other.
+    pub right: Option<(usize, String)>,
+}
+
+/// What a candidate costs on real threads: rounds of both in turn, so that what else the machine does hits both.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// The design.
+    pub design: String,
+    /// The command that does one round.
+    pub command: String,
+    /// `clean`, `hung`, `violated` or `interrupted`: the worst of the rounds.
+    pub verdict: &'static str,
+    /// Operations a second, by round.
+    pub rates: Vec<f64>,
+    /// Flush IPIs sent for a thousand operations, over all rounds.
+    pub ipis: f64,
+    /// From the first IPI of a flush to its last acknowledgement, in ns: p50 and p99, of the round in the middle.
+    pub latency: Option<(u64, u64)>,
+}
+
+impl Measured {
+    /// The median of the rounds.
+    pub fn rate(&self) -> f64 {
+        let mut rates = self.rates.clone();
+        rates.sort_by(f64::total_cmp);
+        rates.get(rates.len() / 2).copied().unwrap_or(0.0)
+    }
+}
+
 /// How the run was made.
 #[derive(Clone, Debug, Default)]
 pub struct Made {
@@ -200,6 +263,8 @@ pub struct Made {
     pub threads: usize,
     /// Where the matrix came from: this run, or a file.
     pub matrix: String,
+    /// The day it was made, in UTC: `2011-02-16`.
+    pub date: String,
     /// How long everything took.
     pub elapsed: Duration,
     /// The most memory that was resident, where the system tells.

@@ -9,14 +9,19 @@ const WIDTH: usize = 104;
 
 const STYLE: &str = include_str!("style.css");
 
-/// The whole file.
-pub fn page(document: &Document) -> String {
-    let mut pictures = 0;
-    let parts: Vec<Markup> = document
-        .parts
-        .iter()
-        .map(|p| part(p, &mut pictures))
-        .collect();
+/// How the file is written, and how far it has come.
+struct Writer {
+    /// Everything unfolded.
+    full: bool,
+    /// Pictures so far.
+    pictures: usize,
+}
+
+/// The whole file. `full` unfolds everything, so that paper has it too; otherwise some twenty pages do.
+pub fn page(document: &Document, full: bool) -> String {
+    let mut writer = Writer { full, pictures: 0 };
+    let front: Vec<Markup> = document.front.iter().map(|b| writer.block(b)).collect();
+    let parts: Vec<Markup> = document.parts.iter().map(|p| writer.part(p)).collect();
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -31,19 +36,16 @@ pub fn page(document: &Document) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                nav aria-label="Contents" {
-                    p { "Contents" }
-                    ol {
-                        @for part in &document.parts {
-                            li { a href={ "#" (slug(&part.title)) } { (inline(&part.title)) } }
-                        }
-                    }
-                }
                 main {
-                    h1 { (inline(&document.title)) }
-                    @for line in &document.banner {
-                        p.banner { (inline(line)) }
+                    header {
+                        h1 { (inline(&document.title)) }
+                        @for line in &document.provenance { p.provenance { (inline(line)) } }
+                        @for line in &document.banner {
+                            p.banner { (inline(line)) }
+                        }
+                        @for block in &front { (block) }
                     }
+                    (contents(document))
                     @for part in &parts { (part) }
                 }
             }
@@ -52,37 +54,88 @@ pub fn page(document: &Document) -> String {
     .into_string()
 }
 
-fn part(part: &Part, pictures: &mut usize) -> Markup {
-    let blocks: Vec<Markup> = part.blocks.iter().map(|b| block(b, pictures)).collect();
+fn contents(document: &Document) -> Markup {
     html! {
-        section {
-            h2 id=(slug(&part.title)) { (inline(&part.title)) }
-            @for block in blocks { (block) }
+        nav aria-label="Contents" {
+            p { "Contents" }
+            ol {
+                @for part in &document.parts {
+                    li {
+                        a href={ "#" (slug(&part.title)) } { (inline(&part.title)) }
+                        @if part.headings().next().is_some() {
+                            ol { @for title in part.headings() { li { a href={ "#" (slug(title)) } { (inline(title)) } } } }
+                        }
+                    }
+                }
+            }
         }
     }
 }
 
-fn block(block: &Block, pictures: &mut usize) -> Markup {
-    match block {
-        Block::Text(text) => html! { p { (inline(text)) } },
-        Block::List(items) => html! { ul { @for item in items { li { (inline(item)) } } } },
-        Block::Heading(text) => html! { h3 id=(slug(text)) { (inline(text)) } },
-        Block::Table(table) => self::table(table),
-        Block::Listing(text) => html! { pre tabindex="0" { (text.trim_end()) } },
-        Block::Run { run, caption } => {
-            *pictures += 1;
-            html! {
-                pre tabindex="0" { (run.text(WIDTH).trim_end()) }
-                figure {
-                    div.paper tabindex="0" { (PreEscaped(own_ids(&run.svg(), *pictures, caption))) }
-                    figcaption { (inline(caption)) }
-                }
+impl Writer {
+    fn part(&mut self, part: &Part) -> Markup {
+        let blocks = self.blocks(&part.blocks);
+        html! {
+            section {
+                h2 id=(slug(&part.title)) { (inline(&part.title)) }
+                (blocks)
             }
         }
-        Block::Page { text, .. } => html! { div.page { (PreEscaped(embedded(text))) } },
-        Block::ThisRun(blocks) => {
-            let blocks: Vec<Markup> = blocks.iter().map(|b| self::block(b, pictures)).collect();
-            html! { div.run { p.label { "This run" } @for block in blocks { (block) } } }
+    }
+
+    fn blocks(&mut self, blocks: &[Block]) -> Markup {
+        let blocks: Vec<Markup> = blocks.iter().map(|b| self.block(b)).collect();
+        html! { @for block in blocks { (block) } }
+    }
+
+    fn block(&mut self, block: &Block) -> Markup {
+        match block {
+            Block::Text(text) => html! { p { (inline(text)) } },
+            Block::Lead(text) => html! { p.lead { (inline(text)) } },
+            Block::Fold {
+                title,
+                listed,
+                open,
+                blocks,
+            } => {
+                let id = listed.then(|| slug(title));
+                let open = *open || self.full;
+                let inside = self.blocks(blocks);
+                html! {
+                    details open[open] {
+                        summary id=[id] { (inline(title)) }
+                        (inside)
+                    }
+                }
+            }
+            Block::List(items) => html! { ul { @for item in items { li { (inline(item)) } } } },
+            Block::Heading(text) => html! { h3 id=(slug(text)) { (inline(text)) } },
+            Block::Table(table) => self::table(table),
+            Block::Listing(text) => html! { pre tabindex="0" { (text.trim_end()) } },
+            Block::Run { run, caption } => {
+                self.pictures += 1;
+                html! {
+                    figure {
+                        div.paper tabindex="0" { (PreEscaped(own_ids(&run.svg(), self.pictures, caption))) }
+                        figcaption { (inline(caption)) }
+                    }
+                    details open[self.full] {
+                        summary { "Step by step, with the line that replays it" }
+                        pre tabindex="0" { (run.text(WIDTH).trim_end()) }
+                    }
+                }
+            }
+            Block::Page { path, text } => html! {
+                div.page { (PreEscaped(embedded(&super::markdown::leads(path, text)))) }
+                details open[self.full] {
+                    summary { "Each of them at length" }
+                    div.page { (PreEscaped(embedded(text))) }
+                }
+            },
+            Block::ThisRun(blocks) => {
+                let inside = self.blocks(blocks);
+                html! { div.run { p.label { "This run" } (inside) } }
+            }
         }
     }
 }
@@ -227,10 +280,13 @@ mod tests {
     fn the_file_asks_nobody_for_anything() {
         let document = Document {
             title: "t".into(),
+            provenance: vec![],
             banner: vec![],
+            front: vec![],
             parts: vec![],
+            brief: vec![],
         };
-        let html = page(&document);
+        let html = page(&document, false);
         for outside in ["<script", "src=", "@import", "http://", "url(http"] {
             assert!(!html.contains(outside), "{outside}");
         }

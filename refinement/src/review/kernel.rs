@@ -51,7 +51,12 @@ pub fn part() -> Part {
                  [kernel-map.md](kernel-map.md)."
                     .into(),
             ),
-            Block::Table(table),
+            Block::Fold {
+                title: "Program by program".into(),
+                listed: false,
+                open: false,
+                blocks: vec![Block::Table(table)],
+            },
         ],
     }
 }

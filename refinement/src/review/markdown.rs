@@ -3,7 +3,7 @@
 //! The same findings give the same bytes: what differs from run to run ([`Block::ThisRun`]) is left out, and so are
 //! pictures, which a mail does not show.
 
-use super::document::{Block, Document, Part, Table};
+use super::document::{Block, Document, Part, Table, slug};
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 use std::fmt::Write as _;
 
@@ -19,11 +19,47 @@ pub fn page(document: &Document) -> String {
     text.trim_end().to_string() + "\n"
 }
 
+/// The page of the tree: what there is to decide, without the evidence. Links to parts that it has not are words.
+pub fn brief(document: &Document) -> String {
+    let mut text = head(document);
+    for part in &document.brief {
+        text += &self::part(part);
+    }
+    let parts = document.brief.iter();
+    let slugs: Vec<String> = parts
+        .flat_map(|p| std::iter::once(p.title.as_str()).chain(p.headings()))
+        .map(slug)
+        .collect();
+    let here = |anchor: &str| slugs.iter().any(|s| s == anchor);
+    unlinked(&text, here).trim_end().to_string() + "\n"
+}
+
+/// `[words](#anchor)` becomes `words` where the anchor is not there.
+fn unlinked(text: &str, here: impl Fn(&str) -> bool) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(end) = rest.find("](#") {
+        let close = rest[end..].find(')').map_or(rest.len(), |n| end + n);
+        let open = rest[..end].rfind('[').unwrap_or(end);
+        if here(&rest[end + 3..close]) || open == end {
+            out += &rest[..(close + 1).min(rest.len())];
+        } else {
+            out += &rest[..open];
+            out += &rest[open + 1..end];
+        }
+        rest = rest.get(close + 1..).unwrap_or_default();
+    }
+    out + rest
+}
+
 /// What stands above the first part.
 pub fn head(document: &Document) -> String {
     let mut text = format!("# {}\n\n", document.title);
     for line in &document.banner {
         let _ = write!(text, "{}\n\n", paragraph(line, ""));
+    }
+    for block in &document.front {
+        text += &self::block(block);
     }
     text
 }
@@ -39,7 +75,19 @@ pub fn part(part: &Part) -> String {
 
 fn block(block: &Block) -> String {
     match block {
-        Block::Text(text) => paragraph(text, "") + "\n\n",
+        Block::Text(text) | Block::Lead(text) => paragraph(text, "") + "\n\n",
+        Block::Fold {
+            title,
+            listed,
+            blocks,
+            ..
+        } => {
+            let inside: String = blocks.iter().map(self::block).collect();
+            match listed {
+                true => format!("### {title}\n\n{inside}"),
+                false => format!("**{title}**\n\n{inside}"),
+            }
+        }
         Block::List(items) => {
             let items = items.iter().map(|item| {
                 let item = paragraph(item, "  ");
@@ -112,7 +160,7 @@ fn begins_a_block(word: &str) -> bool {
 }
 
 /// A page's sections with the bold sentences that lead its paragraphs.
-fn leads(path: &str, page: &str) -> String {
+pub(super) fn leads(path: &str, page: &str) -> String {
     let (mut text, mut lead, mut heading) = (String::new(), None, None);
     let mut first = false;
     for event in Parser::new(page) {
@@ -163,6 +211,15 @@ mod tests {
         let mut html = String::new();
         pulldown_cmark::html::push_html(&mut html, Parser::new(text));
         html.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_words() {
+        let text = "see [A](#a), [not](#b) and [file](b.md) [c";
+        assert_eq!(
+            unlinked(text, |anchor| anchor == "a"),
+            "see [A](#a), not and [file](b.md) [c"
+        );
     }
 
     #[test]

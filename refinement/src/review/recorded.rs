@@ -16,6 +16,14 @@ pub fn part(findings: &Findings, runs: &Runs<'_>) -> Option<Part> {
     );
     Some(Part {
         title: "The same hang in a real kernel".into(),
-        blocks: vec![Block::Text(text), Block::Listing(text::hang(&hang, 80))],
+        blocks: vec![
+            Block::Text(text),
+            Block::Fold {
+                title: "What was recorded".into(),
+                listed: false,
+                open: false,
+                blocks: vec![Block::Listing(text::hang(&hang, 80))],
+            },
+        ],
     })
 }

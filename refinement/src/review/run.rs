@@ -1,18 +1,19 @@
 //! A counterexample that is quoted: read from its schedule and executed again, so that what is shown did happen.
 
+use shootdown_spec::config::Config;
 use shootdown_spec::model::Protocol;
 use shootdown_spec::property::{Decided, Property};
 use shootdown_spec::report::{self, TextOptions, steps};
-use shootdown_spec::schedule::{Schedule, ScheduleError};
+use shootdown_spec::schedule::{Schedule, ScheduleError, schedule};
 use shootdown_spec::trace::{Trace, TraceError};
 use std::collections::HashMap;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// A run that violates a property.
+/// A run that violates a property, or that is shown beside one that does.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The property.
+    /// The property; empty if it violates none.
     pub property: &'static str,
     /// As one line, for `replay`.
     pub schedule: String,
@@ -47,13 +48,13 @@ impl Run {
     ///
     /// # Errors
     /// If it cannot be read, is not possible or violates nothing.
-    pub fn of(schedule: &str, property: &str) -> Result<Run, RunError> {
+    pub fn of(line: &str, property: &str) -> Result<Run, RunError> {
         let (_, property) =
             Property::named(property).ok_or_else(|| RunError::Property(property.to_string()))?;
         let Schedule { config, trace } =
-            Schedule::parse(schedule).map_err(|e| RunError::Schedule(schedule.to_string(), e))?;
+            Schedule::parse(line).map_err(|e| RunError::Schedule(line.to_string(), e))?;
         let protocol = Protocol::new(config);
-        let refused = |e| RunError::Refused(schedule.to_string(), e);
+        let refused = |e| RunError::Refused(line.to_string(), e);
         let states = trace.states(&protocol).map_err(refused)?;
         let last = states.last().expect("a run has its initial state");
         let violates = match property.decided {
@@ -65,7 +66,7 @@ impl Run {
         };
         if !violates {
             return Err(RunError::Innocent(
-                schedule.to_string(),
+                line.to_string(),
                 property.name.to_string(),
             ));
         }
@@ -84,10 +85,31 @@ impl Run {
         }
         Ok(Run {
             property: property.name,
-            schedule: schedule.to_string(),
+            schedule: line.to_string(),
             steps: trace.actions.len(),
             programs,
             shape,
+            inner: Arc::new((protocol, trace)),
+        })
+    }
+
+    /// A run that is shown for what it does, not for what it violates.
+    ///
+    /// # Errors
+    /// If it is not possible.
+    pub fn plain(config: Config, trace: Trace) -> Result<Run, TraceError> {
+        let protocol = Protocol::new(config);
+        let records = steps(&protocol, &trace, None)?;
+        let mut programs = Vec::new();
+        for record in &records {
+            programs.extend(record.program.filter(|p| !programs.contains(p)));
+        }
+        Ok(Run {
+            property: "",
+            schedule: schedule(&protocol.config, &trace),
+            steps: trace.actions.len(),
+            programs,
+            shape: String::new(),
             inner: Arc::new((protocol, trace)),
         })
     }
@@ -99,7 +121,8 @@ impl Run {
             verbose: false,
             colour: false,
         };
-        report::text(&self.inner.0, &self.inner.1, Some(self.property), &options)
+        let property = Some(self.property).filter(|p| !p.is_empty());
+        report::text(&self.inner.0, &self.inner.1, property, &options)
     }
 
     /// As a picture.

@@ -1,10 +1,14 @@
 //! Every violation with the run that shows it: one story once, however many cells tell it.
 
-use super::document::{Block, Part};
+use super::document::{Block, Part, slug};
 use super::findings::{Cell, Findings, plural};
 use super::run::Run;
 use super::short::short;
 use shootdown_spec::property::PROPERTIES;
+use std::cell::RefCell;
+
+/// How many runs are unfolded at first: more than that nobody reads.
+const OPEN: usize = 15;
 
 /// A run and every cell that is violated in this way.
 struct Story<'a> {
@@ -16,6 +20,8 @@ struct Story<'a> {
 /// All of them, by property.
 pub struct Runs<'a> {
     stories: Vec<Story<'a>>,
+    /// Runs in the order in which the review came to speak of them.
+    cited: RefCell<Vec<usize>>,
 }
 
 impl<'a> Runs<'a> {
@@ -48,21 +54,37 @@ impl<'a> Runs<'a> {
                 }
             }
         }
-        Runs { stories }
+        Runs {
+            stories,
+            cited: RefCell::default(),
+        }
     }
 
-    /// The name of the story of a run, which is the heading it stands under.
-    fn name(&self, run: &Run) -> Option<String> {
+    /// The number of the story of a run, from 1, and the anchor of its heading.
+    fn name(&self, run: &Run) -> Option<(String, String)> {
         let same = |s: &Story<'a>| s.run.property == run.property && s.run.shape == run.shape;
         let n = self.stories.iter().position(same)?;
-        Some(format!("R{}", n + 1))
+        let mut cited = self.cited.borrow_mut();
+        if !cited.contains(&n) {
+            cited.push(n);
+        }
+        Some((
+            format!("R{}", n + 1),
+            slug(&heading(n, self.stories[n].run)),
+        ))
+    }
+
+    /// The runs that were spoken of so far, the first ones: those that are to be unfolded.
+    pub fn cited(&self) -> Vec<usize> {
+        let cited = self.cited.borrow();
+        cited.iter().copied().take(OPEN).collect()
     }
 
     /// `words`, leading to the run by which a cell violates a property.
     pub fn link(&self, cell: &Cell, property: &str, words: &str) -> String {
         let run = cell.judged(property).and_then(|j| j.run.as_ref());
         match run.and_then(|r| self.name(r)) {
-            Some(name) => format!("[{words}](#{})", name.to_lowercase()),
+            Some((_, anchor)) => format!("[{words}](#{anchor})"),
             None => words.to_string(),
         }
     }
@@ -73,23 +95,21 @@ impl<'a> Runs<'a> {
             .and_then(|c| c.judged(property))
             .and_then(|j| j.run.as_ref());
         match run.and_then(|r| Some((r, self.name(r)?))) {
-            Some((run, name)) => format!(
-                "after {} ([{name}](#{}))",
-                plural(run.steps, "step"),
-                name.to_lowercase()
-            ),
+            Some((run, (name, anchor))) => {
+                format!("after {} ([{name}](#{anchor}))", plural(run.steps, "step"))
+            }
             None => "(no run: not as expected)".to_string(),
         }
     }
 
-    /// All of them, with columns and pictures.
-    pub fn part(&self) -> Part {
+    /// All of them, with pictures and columns; these are unfolded.
+    pub fn part(&self, open: &[usize]) -> Part {
         let mut blocks = vec![Block::Text(format!(
             "Every violation that this run found: {} in {}. Two counterexamples are one story if they violate the same \
              property by the same steps, CPUs and mms renamed. Each is a shortest run (fewest steps, then fewest \
              changes of CPU; a loop that violates `progress` is short, not always the shortest), and was executed \
-             again from its schedule before it was written down here. `progress` falls with every deadlock and is \
-             not shown again.",
+             again from its schedule before it was written down here. `progress` is violated with every deadlock and is \
+             not shown again. {}",
             plural(
                 self.stories.iter().map(|s| s.cells.len()).sum(),
                 "violation"
@@ -99,18 +119,24 @@ impl<'a> Runs<'a> {
             } else {
                 format!("{} stories", self.stories.len())
             },
+            match open.len() < self.stories.len() {
+                true => format!(
+                    "Unfolded: the {} that the first parts speak of.",
+                    open.len()
+                ),
+                false => String::new(),
+            }
         ))];
         for (n, story) in self.stories.iter().enumerate() {
             let run = story.run;
-            blocks.push(Block::Heading(format!("R{}", n + 1)));
-            blocks.push(Block::Text(format!(
-                "**`{}`** falls after {}: {}. In {}.",
+            let told = Block::Text(format!(
+                "**`{}`** is violated after {}: {}. In {}.",
                 run.property,
                 plural(run.steps, "step"),
                 programs(run),
                 places(&story.cells)
-            )));
-            blocks.push(Block::Run {
+            ));
+            let picture = Block::Run {
                 run: Box::new(run.clone()),
                 caption: format!(
                     "R{}: `{}` by {}. Time runs right. A lane per CPU, below them one per lock; hatched is interrupts \
@@ -119,6 +145,12 @@ impl<'a> Runs<'a> {
                     short(run.property),
                     programs(run)
                 ),
+            };
+            blocks.push(Block::Fold {
+                title: heading(n, run),
+                listed: true,
+                open: open.contains(&n),
+                blocks: vec![told, picture],
             });
         }
         Part {
@@ -126,6 +158,17 @@ impl<'a> Runs<'a> {
             blocks,
         }
     }
+}
+
+/// A run's name: its number, what goes wrong, and by whom.
+fn heading(n: usize, run: &Run) -> String {
+    let who = match run.programs.as_slice() {
+        [] => "the hardware alone".to_string(),
+        [one] => one.to_string(),
+        [one, other] => format!("{one} and {other}"),
+        [one, other, rest @ ..] => format!("{one}, {other} and {} more", rest.len()),
+    };
+    format!("R{}: {} by {who}", n + 1, short(run.property))
 }
 
 fn programs(run: &Run) -> String {

@@ -57,7 +57,7 @@ pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
             Block::Text(
                 "Violated properties, each leading to the run that shows it, and the number of distinct states, which \
                  is all there are within the bounds below. `holds` means that no property is violated; some are \
-                 vacuous there, as [Coverage](#coverage) says. `progress`, which falls with every deadlock, is not \
+                 vacuous there, as [Coverage](#coverage) says. `progress`, which is violated with every deadlock, is not \
                  repeated beside one."
                     .into(),
             ),
@@ -70,24 +70,29 @@ pub fn part(findings: &Findings, runs: &Runs<'_>) -> Part {
                     .into(),
             ),
             Block::Text(size(findings)),
-            Block::Heading("Bounds and environments".into()),
-            Block::Text(
+            fold("Bounds and environments", Block::Text(
                 "One operation per CPU, on any mm that the program can name; every placement of CPUs on mms at the \
                  start; sequential consistency. See [Assumptions](#assumptions)."
                     .into(),
-            ),
-            Block::Table(bounds),
-            Block::Heading("The static order".into()),
-            Block::Text(
+            ), bounds),
+            fold("The static order", Block::Text(
                 "What the lock order of the same programs proves without bounds: *acyclic* means no deadlock for any \
                  number of CPUs, mms and operations; a cycle is *realised* if the model deadlocks within the bounds \
                  above. The theorem and its proof: [order.md](order.md)."
                     .into(),
-            ),
-            Block::Table(order),
-            Block::Heading("The properties".into()),
-            Block::Table(properties),
+            ), order),
+            fold("The properties", Block::Text("What each promises, and its short name in the table.".into()), properties),
         ],
+    }
+}
+
+/// A table that is looked up, not read.
+fn fold(title: &str, about: Block, table: Table) -> Block {
+    Block::Fold {
+        title: title.into(),
+        listed: true,
+        open: false,
+        blocks: vec![about, Block::Table(table)],
     }
 }
 

@@ -1,6 +1,7 @@
 //! A scenario as one HTML page for a design review: question, text, verdicts, counterexamples, assumptions.
 
 use super::check::{Checked, Verdict};
+use super::compare::Comparison;
 use super::text;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use shootdown_ir::check::Verdict as Word;
@@ -89,6 +90,79 @@ pub fn page(checked: &Checked<'_>, order: Option<&Order>) -> String {
         }
     };
     document(&p.name, body)
+}
+
+/// Two scenarios to choose between: both outcomes, the verdicts side by side, what differs in the text and in the run.
+pub fn compared(before: &Checked<'_>, after: &Checked<'_>, comparison: &Comparison) -> String {
+    let title = format!("{} or {}?", comparison.before, comparison.after);
+    let outcome =
+        |checked: &Checked<'_>| text::closing(checked).unwrap_or_else(|| text::outcome(checked));
+    let tone = |word: Option<&str>| match word {
+        Some("holds") => "good",
+        Some("violated") => "bad",
+        _ => "open",
+    };
+    let body = html! {
+        h1 { (title) }
+        p.banner { code { (comparison.before) } ": " (outcome(before)) "." }
+        p.banner { code { (comparison.after) } ": " (outcome(after)) "." }
+        section {
+            h2 id="verdicts" { "Verdicts" }
+            div.table tabindex="0" {
+                table {
+                    thead { tr { th scope="col" { "property" } th scope="col" { (comparison.before) } th scope="col" { (comparison.after) } } }
+                    tbody {
+                        @for words in &comparison.verdicts {
+                            tr {
+                                td { code { (words.name) } }
+                                td class=(tone(words.before)) { (words.before.unwrap_or("not checked")) }
+                                td class=(tone(words.after)) { (words.after.unwrap_or("not checked")) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if let Some(parting) = &comparison.parting {
+            section {
+                h2 id="parting" { "Where the runs part" }
+                p {
+                    "The run that violates " code { (parting.property) } " in " code { (parting.of) } ", walked on the other side: "
+                    @match parting.step {
+                        Some(step) => { "step " (step) " differs. " }
+                        None => { "all of it is possible there too. " }
+                    }
+                    (parting.told)
+                }
+            }
+        }
+        section {
+            h2 id="text" { "What differs in the text" }
+            pre tabindex="0" {
+                @for line in &comparison.changed { (line.sign) " " (format!("{:>4}", line.line)) "  " (line.text) "\n" }
+            }
+        }
+        @for checked in [before, after] {
+            @if let Some(story) = checked.outcome.violated().find_map(|r| checked.story(r)) {
+                section {
+                    h2 { (checked.scenario.file) ": the shortest run that goes wrong" }
+                    @if let Some((_, sentence)) = story.explain() {
+                        @for line in sentence.lines() { p { strong { (line) } } }
+                    }
+                    pre tabindex="0" {
+                        (story.text(&TextOptions { width: WIDTH, ..TextOptions::default() }).trim_end())
+                    }
+                }
+            }
+        }
+        @for checked in [before, after] {
+            section {
+                h2 { "Assumptions of " (checked.scenario.file) }
+                ul { @for line in assumptions(checked) { li { (line) } } }
+            }
+        }
+    };
+    document(&title, body)
 }
 
 fn document(title: &str, body: Markup) -> String {

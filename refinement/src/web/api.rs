@@ -65,6 +65,7 @@ pub fn router(server: Arc<Server>, address: SocketAddr) -> Router {
         .route("/api/fates", get(fates::fates))
         .route("/api/matrix", get(matrix::matrix))
         .route("/api/diagnose", post(diagnose::diagnose))
+        .route("/api/recorded", get(diagnose::recorded))
         .route("/api/scenario/editor", get(scenario::editor))
         .route("/api/scenario/corpus", get(scenario::corpus))
         .route("/api/scenario/look", post(scenario::look))
@@ -143,6 +144,8 @@ pub struct Which {
     design: Option<String>,
     env: Option<String>,
     workload: Option<String>,
+    /// Deviations from the protocol, with commas.
+    variants: Option<String>,
 }
 
 impl Which {
@@ -162,6 +165,13 @@ impl Which {
             design: design.clone(),
             env: self.env.clone().unwrap_or_else(|| "split+thp".into()),
             workload: self.workload.clone().unwrap_or_else(|| "everything".into()),
+            variants: self
+                .variants
+                .iter()
+                .flat_map(|v| v.split(','))
+                .filter(|v| !v.is_empty())
+                .map(str::to_string)
+                .collect(),
             ..Cell::default()
         };
         let config = cell.config().map_err(|e| {

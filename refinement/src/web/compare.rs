@@ -6,12 +6,13 @@
 //! done as many of the protocol's steps.
 
 mod designs;
+mod ending;
 
 use super::error::ApiError;
 use super::server::Server;
 use super::subject::Subject;
 use super::told::{Played, Wanted};
-use super::view::compare::{CompareView, DivergesKind, DivergesView};
+use super::view::compare::{CompareView, DivergesKind, DivergesView, EndsView};
 use super::view::config::bare_schedule;
 use super::view::run::{RefusedView, RunView, SubjectName};
 use shootdown_spec::config::Config;
@@ -24,6 +25,22 @@ use shootdown_spec::workload::nearest;
 /// Most operations of the code that are taken for one step of the protocol.
 const MOST_OPERATIONS: usize = 64;
 
+/// Both runs, played.
+pub struct Sides {
+    /// The run.
+    pub left: Played,
+    /// The same on the other side, carried on to its end.
+    pub right: Played,
+    /// By step of the left run, the step of the right one that is it.
+    pub pairs: Vec<Option<usize>>,
+    /// Where they part, if that is known before they are described.
+    diverges: Option<Option<DivergesView>>,
+    /// How the left run ends.
+    pub left_ends: EndsView,
+    /// How the right run ends.
+    pub right_ends: EndsView,
+}
+
 /// Both runs.
 pub fn compare(
     server: &Server,
@@ -31,10 +48,33 @@ pub fn compare(
     schedule: &Schedule,
     with: &str,
 ) -> Result<CompareView, ApiError> {
+    let sides = sides(subject, schedule, with)?;
+    let view = |played: &Played| {
+        let key = (played.subject.name(), bare_schedule(played.config()));
+        played.view(&Wanted::default(), server.fates_of(&key).as_deref())
+    };
+    let (left, right) = (view(&sides.left), view(&sides.right));
+    let pairs = sides.pairs;
+    Ok(CompareView {
+        schema: "shootdown/compare/1",
+        with: with.to_string(),
+        diverges: sides
+            .diverges
+            .unwrap_or_else(|| diverges(&left, &right, &pairs)),
+        left,
+        right,
+        pairs,
+        left_ends: sides.left_ends,
+        right_ends: sides.right_ends,
+    })
+}
+
+/// Plays both sides.
+pub fn sides(subject: SubjectName, schedule: &Schedule, with: &str) -> Result<Sides, ApiError> {
     let left = super::api::played(subject, schedule)?;
     let done = left.actions.len();
     let mut parted = None;
-    let (right, pairs) = match (with, subject) {
+    let (mut right, pairs) = match (with, subject) {
         ("spec", SubjectName::Spec) | ("impl", SubjectName::Impl) => {
             let pairs = (0..done).map(Some).collect();
             (super::api::played(subject, schedule)?, pairs)
@@ -58,18 +98,16 @@ pub fn compare(
             (right, pairs)
         }
     };
-    let view = |played: &Played| {
-        let key = (played.subject.name(), bare_schedule(played.config()));
-        played.view(&Wanted::default(), server.fates_of(&key).as_deref())
-    };
-    let (left, right) = (view(&left), view(&right));
-    Ok(CompareView {
-        schema: "shootdown/compare/1",
-        with: with.to_string(),
-        diverges: parted.unwrap_or_else(|| diverges(&left, &right, &pairs)),
+    // The left run is shown as it was asked for; how it would end is found out on a copy.
+    let left_ends = ending::carry(&mut super::api::played(subject, schedule)?);
+    let right_ends = ending::carry(&mut right);
+    Ok(Sides {
         left,
         right,
         pairs,
+        diverges: parted,
+        left_ends,
+        right_ends,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Console logs that come as text: read and judged by [`shootdown_trace::console`]. Nothing of them is kept.
 
+use super::traced::traced;
 use super::view::diagnosis::{DiagnosisView, FactView, SituationView};
 use super::view::wait::{EdgeKind, EdgeView, WaitForView};
 use shootdown_trace::console::conclude::Verdict;
@@ -14,11 +15,14 @@ const MOST: usize = 16;
 /// Columns of the printed report.
 const WIDTH: usize = 100;
 
-/// Reads a log and tells what follows; `name` is what its scenario calls it.
+/// Reads a log, or a trace in its place, and tells what follows; `name` is what its scenario calls it.
 ///
 /// # Errors
 /// If it is no text.
 pub fn diagnosis(bytes: &[u8], name: &str) -> Result<DiagnosisView, Unreadable> {
+    if let Some(view) = traced(bytes) {
+        return Ok(view);
+    }
     let d = read(bytes)?;
     let (cycle, sentences, get) = verdict(&d.verdict);
     let place = |who: Who| cycle.and_then(|c| c.edges.iter().position(|e| e.from == who));

@@ -33,18 +33,18 @@ const MOST_HEADERS: usize = 100;
 /// How long answers that are under way may take when the server ends.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Serves until `stop` is raised. `announce` is told the address that was bound.
+/// Serves on the first of the addresses that is free, until `stop` is raised. `announce` is told the address that was bound.
 ///
 /// # Errors
 /// If the address cannot be bound, or there are no threads.
 pub fn serve(
     settings: Settings,
-    bind: SocketAddr,
+    bind: &[SocketAddr],
     stop: &AtomicBool,
     announce: impl FnOnce(SocketAddr),
 ) -> Result<(), CliError> {
     let failed = |error| CliError::Bind {
-        address: bind,
+        address: bind[0],
         error,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -56,7 +56,7 @@ pub fn serve(
         .map_err(failed)?;
     let server = Arc::new(Server::new(settings));
     let result = runtime.block_on(async {
-        let listener = TcpListener::bind(bind).await.map_err(failed)?;
+        let listener = bound(bind).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         announce(address);
         // The first page asks for it, and should not have to wait.
@@ -68,6 +68,21 @@ pub fn serve(
     // What is being worked out for nobody is left behind.
     runtime.shutdown_background();
     result
+}
+
+/// The first of the addresses that is free.
+///
+/// # Errors
+/// That of the first one, if none is.
+pub(super) async fn bound(addresses: &[SocketAddr]) -> std::io::Result<TcpListener> {
+    let mut first = None;
+    for address in addresses {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    Err(first.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into()))
 }
 
 async fn listen(

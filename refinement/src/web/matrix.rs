@@ -200,6 +200,8 @@ fn waiting(index: usize, cell: &Cell, config: &Config) -> CellView {
             vacuous: cell.vacuous.clone(),
         },
         as_expected: None,
+        proof: None,
+        depth: None,
         word: None,
     }
 }
@@ -254,6 +256,8 @@ fn done(view: &mut CellView, cell: &Cell, config: &Config, result: &CheckResult)
     let deadlock = result.property("no_deadlock").map(|p| p.verdict);
     view.word = Some(word(&violated, deadlock, result.complete, &cell.workload));
     view.states = Some(result.states.unique);
+    view.depth = Some(result.states.depth);
+    view.proof = cell.prove().ok();
     view.stopped = result.stopped.map(|s| s.to_string());
     view.as_expected = result.complete.then(|| cell.differences(result).is_empty());
 }

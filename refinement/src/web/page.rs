@@ -13,22 +13,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::net::TcpListener;
 
 type Render = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// Serves the page until `stop` is raised. `announce` is told the address that was bound.
+/// Serves the page on the first of the addresses that is free, until `stop` is raised. `announce` is told the address that was bound.
 ///
 /// # Errors
 /// If the address cannot be bound, or there are no threads.
 pub fn serve_page(
     render: impl Fn() -> String + Send + Sync + 'static,
-    bind: SocketAddr,
+    bind: &[SocketAddr],
     stop: &AtomicBool,
     announce: impl FnOnce(SocketAddr),
 ) -> Result<(), CliError> {
     let failed = |error| CliError::Bind {
-        address: bind,
+        address: bind[0],
         error,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -40,7 +39,7 @@ pub fn serve_page(
         .map_err(failed)?;
     let render: Render = Arc::new(render);
     let result = runtime.block_on(async {
-        let listener = TcpListener::bind(bind).await.map_err(failed)?;
+        let listener = super::listen::bound(bind).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let router = Router::new()
             .route("/", get(page))

@@ -66,3 +66,17 @@ fn pictures_of_the_comparison() {
     }
     page.close();
 }
+
+/// What became of both sides stands first, and what differs in their programs.
+#[test]
+#[ignore = "needs chromium"]
+fn the_comparison_says_how_both_sides_end() {
+    let (server, browser) = (Server::start(), Chromium::start());
+    let params = [("schedule", DEADLOCK), ("with", "tracked")];
+    let mut page = browser.open(&server.view("compare", &params));
+    page.wait_for(".endings", "v2.6.37 hangs: after step 11");
+    page.wait_for(".endings", "tracked finishes: after step");
+    page.click(".endings button", "See its end");
+    page.wait_for(".differences", "page_referenced_one_huge");
+    page.close();
+}

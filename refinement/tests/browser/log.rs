@@ -66,3 +66,28 @@ fn a_scenario_dropped_on_the_start_page_opens_in_the_editor_and_rubbish_is_refus
     page.tools.complaints.retain(|c| !c.contains("422"));
     page.close();
 }
+
+/// A Linux 6.12 that was recorded until it stopped: who waits for whom is drawn in less than two seconds.
+#[test]
+#[ignore = "needs chromium"]
+fn a_recording_of_a_kernel_that_hung_shows_its_cycle() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("trace/tests/ftrace/16_hang_console_dump_kswapd.txt.gz");
+    let bytes = std::fs::read(path).expect("it is part of the tree");
+    let (server, browser) = (Server::start(), Chromium::start());
+    let mut page = browser.open(&server.view("log", &[]));
+    page.wait_for(".log h1", "A machine hangs");
+    let begun = std::time::Instant::now();
+    drop_file(&mut page, "16_hang.txt.gz", &bytes);
+    page.wait_for(".result-word", "A cycle");
+    page.wait("document.querySelectorAll('.log-graph .edge.cycle').length >= 2");
+    println!(
+        "drawn {} ms after it was dropped",
+        begun.elapsed().as_millis()
+    );
+    assert_eq!(
+        page.eval("document.querySelectorAll('.log-lane.stuck').length"),
+        2
+    );
+    page.close();
+}

@@ -128,3 +128,82 @@ fn step_by_step_opens_at_the_first_step_and_the_buttons_go_on() {
     page.wait_for(".verdict-line", "DEADLOCK");
     page.close();
 }
+
+/// In every state of every run that the documents quote: who waits has an edge in the graph, drawn by the page's own code.
+#[test]
+#[ignore = "needs chromium"]
+fn no_graph_of_any_quoted_run_leaves_a_waiting_cpu_out() {
+    let (server, browser) = (Server::start(), Chromium::start());
+    let mut page = browser.open(&server.run(DEADLOCK, "11"));
+    page.wait_for(".verdict-line", "DEADLOCK");
+    let quoted = regex::Regex::new("replay '([^']+)'").expect("it is one");
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let mut runs: Vec<String> = Vec::new();
+    for file in std::fs::read_dir(docs).expect("it is there") {
+        let path = file.expect("it can be read").path();
+        if path.extension().is_some_and(|e| e == "md") {
+            let text = std::fs::read_to_string(&path).expect("it is text");
+            runs.extend(quoted.captures_iter(&text).map(|c| c[1].to_string()));
+        }
+    }
+    runs.retain(|run| !run.contains('…') && !run.starts_with("code:"));
+    assert!(runs.len() > 10, "the documents have runs: {}", runs.len());
+    page.eval(&format!(
+        "(async () => {{
+            const [{{ drawWaits }}, {{ prepare }}] = [await import('/ui/waits.js'), await import('/ui/document.js')];
+            const wrong = [];
+            let states = 0, waiting = 0;
+            for (const schedule of {}) {{
+                const answer = await fetch(`/api/run?${{new URLSearchParams({{ schedule }})}}`);
+                if (!answer.ok) continue;
+                const run = prepare(await answer.json());
+                run.states.forEach((state, n) => {{
+                    states++;
+                    const drawn = drawWaits(state.wait_for, state.cpus);
+                    const waits = state.cpus.filter((cpu) => cpu.waits);
+                    waiting += waits.length;
+                    if (!waits.length) return;
+                    if (/nobody waits/i.test(drawn.textContent) || drawn.querySelectorAll('.edge').length < waits.length) wrong.push(`${{schedule}} at ${{n}}`);
+                }});
+            }}
+            window.waitsSeen = {{ wrong, states, waiting }};
+        }})(); true",
+        serde_json::to_string(&runs).expect("text")
+    ));
+    page.wait("window.waitsSeen");
+    let seen = page.eval("window.waitsSeen");
+    assert_eq!(seen["wrong"], serde_json::json!([]));
+    assert!(seen["waiting"].as_u64() > Some(50), "{seen}");
+    page.close();
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn a_wait_leads_to_its_steps_and_a_random_run_goes_to_an_end() {
+    let (server, browser) = (Server::start(), Chromium::start());
+    let mut page = browser.open(&server.run(DEADLOCK, "11"));
+    page.click(".since button", "CPU0 turned interrupts off in step");
+    page.wait("!document.querySelector('.scrub-label').textContent.startsWith('step 11')");
+    page.press(&["Home"]);
+    page.click(".transport[aria-label='Random run']", "");
+    page.wait("!document.querySelector('.scrub-label').textContent.startsWith('step 0')");
+    // Either everything is done, or no CPU can execute another statement.
+    page.wait("document.querySelector('.choices .sentence')");
+    page.close();
+}
+
+#[test]
+#[ignore = "needs chromium"]
+fn the_header_asks_the_same_question_of_another_design() {
+    let (server, browser) = (Server::start(), Chromium::start());
+    let mut page = browser.open(&server.run(DEADLOCK, "11"));
+    page.wait_for(".where", "v2.6.37");
+    page.eval("(() => { const s = document.querySelector('.where-pick[aria-label=Environment]'); s.value = 'nosplit+thp'; s.dispatchEvent(new Event('change')); })()");
+    page.wait(
+        "document.querySelector('.where-pick[aria-label=Environment]')?.value === 'nosplit+thp'",
+    );
+    page.wait_for(".verdict-line", "DEADLOCK");
+    page.eval("(() => { const s = document.querySelector('.where-pick[aria-label=Design]'); s.value = 'v2.6.38'; s.dispatchEvent(new Event('change')); })()");
+    page.wait_for(".find", "no_deadlock holds");
+    page.close();
+}

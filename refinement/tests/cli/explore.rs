@@ -23,6 +23,21 @@ fn a_busy_port_is_named_with_the_way_out() {
         .complains(&[&address, "--bind 127.0.0.1:0"]);
 }
 
+/// Only a port that was asked for has to be that one.
+#[test]
+fn without_bind_a_busy_port_is_passed_over() {
+    // Whoever has it, it is busy; if it is free, it is taken here.
+    let _busy = TcpListener::bind("127.0.0.1:3000");
+    let ran = run("explore --seconds 1").exits(0);
+    let port = ran
+        .out
+        .split("http://127.0.0.1:")
+        .nth(1)
+        .and_then(|t| t.split('/').next());
+    let port: u16 = port.expect("an address").parse().expect("a port");
+    assert!(port > 3000 && port < 3020, "{port}");
+}
+
 #[test]
 fn only_loopback_addresses_are_bound() {
     for bind in [

@@ -53,6 +53,29 @@ fn an_unknown_section_gets_the_right_ones() {
         .complains(&["designs", "programs", "steps"]);
 }
 
+/// No identifier is broken, however narrow the terminal.
+#[test]
+fn every_name_is_whole() {
+    for columns in ["50", "80", "99"] {
+        let output = crate::shootdown()
+            .env("COLUMNS", columns)
+            .arg("list")
+            .output();
+        let ran = crate::Ran::from(output.expect("it runs")).exits(0);
+        for name in [
+            "tracked-plain",
+            "young_after_unlock",
+            "after_unlock_tracked",
+            "nosplit+irq-free",
+            "page_referenced_one_huge",
+            "no_irqs_off_wait_for_flush_lock",
+        ] {
+            let whole = ran.out.split([' ', ',', '\n']).any(|word| word == name);
+            assert!(whole, "{columns}: no {name} in\n{}", ran.out);
+        }
+    }
+}
+
 #[test]
 fn lists_keep_to_the_width_of_the_terminal() {
     for columns in ["80", "120"] {

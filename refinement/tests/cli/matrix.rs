@@ -106,3 +106,40 @@ fn ctrl_c_prints_what_is_finished() {
     let expected = if out.contains("UNEXPECTED") { 1 } else { 3 };
     assert_eq!(code, Some(expected), "{out}\n{rest}");
 }
+
+/// Every design, environment and number stands whole in a narrow terminal, and no line is wider.
+#[test]
+fn a_narrow_terminal_breaks_no_number_and_no_name() {
+    for columns in [60, 80, 99] {
+        let output = crate::shootdown()
+            .env("COLUMNS", columns.to_string())
+            .args(["matrix", "--grid", "--max-states", "2500"])
+            .output();
+        let ran = crate::Ran::from(output.expect("it runs")).exits(3);
+        let words = |line: &str| {
+            line.split_whitespace()
+                .map(str::to_string)
+                .collect::<Vec<_>>()
+        };
+        let all: Vec<String> = ran.out.lines().flat_map(words).collect();
+        for name in [
+            "v2.6.36",
+            "tracked-plain",
+            "nosplit+thp",
+            "hypercall",
+            "incomplete",
+            "2,500",
+        ] {
+            assert!(
+                all.iter().any(|w| w == name),
+                "{columns}: no {name} in\n{}",
+                ran.out
+            );
+        }
+        let cells = all.iter().filter(|w| *w == "2,500").count();
+        assert_eq!(cells, 64, "{columns}: {}", ran.out);
+        for line in ran.out.lines().take_while(|l| !l.contains("deadlock = ")) {
+            assert!(line.chars().count() <= columns, "{columns}: {line}");
+        }
+    }
+}

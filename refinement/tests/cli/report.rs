@@ -42,6 +42,32 @@ fn one_file_that_needs_nothing_and_a_page_that_is_always_the_same() {
     ] {
         assert!(html.contains(inside), "no {inside}");
     }
+    // Title, provenance, what to do, four rows, what neither covers, three links; then the contents.
+    let front = html.split("<nav").next().expect("text before it");
+    for inside in [
+        "class=\"provenance\"",
+        "expectations sha256",
+        "class=\"lead\"",
+        "No recommendation",
+        "Deadlock today",
+        "Deadlock if one does",
+        "The rule to keep, and who enforces it",
+        "Cost",
+        "Neither covers:",
+        "the evidence",
+        "the assumptions",
+    ] {
+        assert!(front.contains(inside), "no {inside}");
+    }
+    // The contents have the claims and the runs, by name.
+    let contents = html
+        .split("<nav")
+        .nth(1)
+        .and_then(|t| t.split("</nav>").next());
+    let contents = contents.expect("there are contents");
+    for entry in ["C2: with huge pages", "R1: deadlock by "] {
+        assert!(contents.contains(entry), "no {entry}: {contents}");
+    }
     for outside in [
         "<script",
         "src=\"",
@@ -62,6 +88,30 @@ fn one_file_that_needs_nothing_and_a_page_that_is_always_the_same() {
         assert!(!page.contains(other), "{other}");
     }
     links_lead_to_headings(&page);
+}
+
+#[test]
+fn other_candidates_get_columns_of_their_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let matrix = matrix(folder.path());
+    let page = report(&matrix, &["--markdown", "--candidates", "rwlock,deferred"]).exits(3);
+    for inside in [
+        "| | `rwlock` | `deferred` |".replace("| |", "|  |"),
+        "In short: rwlock or deferred?".to_string(),
+        "What deferred changes against rwlock".to_string(),
+        "- write_lock(&pgd_lock)".to_string(),
+    ] {
+        assert!(page.out.contains(&inside), "no {inside}: {}", page.out);
+    }
+    for (candidates, why) in [
+        ("rwlock", "two designs"),
+        ("rwlock,rwlock", "itself"),
+        ("rwlock,trakced", "no design is called `trakced`"),
+    ] {
+        run_with(&["report", "--candidates", candidates])
+            .exits(2)
+            .complains(&[why]);
+    }
 }
 
 fn links_lead_to_headings(page: &str) {
@@ -177,4 +227,29 @@ fn a_part_of_a_run_never_becomes_the_page_of_the_tree() {
     run_with(&["report", "--check", "/nowhere"])
         .exits(2)
         .complains(&["/nowhere/docs/review.md"]);
+}
+
+/// Two scenarios to choose between: both verdicts, what differs, where the runs part.
+#[test]
+fn two_scenarios_are_put_beside_each_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = folder.path().join("both.html").display().to_string();
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec/corpus/pgd-lock-2011");
+    let (before, after) = (format!("{corpus}.before.sd"), format!("{corpus}.after.sd"));
+    let page = run_with(&["report", &before, &after, "-o", &to]).prints(&["both.html"]);
+    assert!(
+        page.code == Some(0) || page.code == Some(1),
+        "{:?}",
+        page.code
+    );
+    let html = fs::read_to_string(to).expect("it was written");
+    for inside in [
+        "Where the runs part",
+        "What differs in the text",
+        "violated",
+        "holds",
+    ] {
+        assert!(html.contains(inside), "no {inside}");
+    }
+    assert!(!html.contains("<script"));
 }

@@ -391,3 +391,27 @@ fn signals_in_quick_succession_are_one_request() {
     assert_eq!(ended.status.code(), Some(3));
     assert!(ended.out.contains("INCOMPLETE"), "{}", ended.err);
 }
+
+/// `check --open` prints the address of the run that it printed, serves until a signal, and then has the verdict's code.
+#[test]
+fn check_opens_the_page_at_its_run_and_ends_with_its_verdict() {
+    let place = Place::new();
+    let arguments = "check --design v2.6.37 --env nosplit+thp --workload aging --open";
+    let mut running = place.start(arguments, Stdio::null());
+    let mut stdout = BufReader::new(running.child.stdout.take().expect("it is a pipe"));
+    let mut text = String::new();
+    while !text.contains("http://") {
+        let read = stdout.read_line(&mut text).expect("it is text");
+        assert_ne!(read, 0, "it ended by itself: {text}");
+    }
+    assert!(text.starts_with("DEADLOCK: CPU"), "{text}");
+    let address = text.split("http://").nth(1).expect("it was looked for");
+    let (host, link) = address.trim().split_once('/').expect("an address");
+    assert!(
+        link.starts_with("#/run?subject=spec&schedule=v2.6.37%3Bcpus%3D2"),
+        "{link}"
+    );
+    std::net::TcpStream::connect(host).expect("somebody listens there");
+    running.kill("INT");
+    assert_eq!(running.ends().status.code(), Some(1));
+}

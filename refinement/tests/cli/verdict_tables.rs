@@ -29,7 +29,7 @@ fn bare(text: &str) -> String {
 #[test]
 fn every_cell_of_every_page_reads_what_its_check_came_to() {
     let cells = grid();
-    for name in ["README.md", "docs/verdicts.md", "docs/review.md"] {
+    for name in ["README.md", "docs/verdicts.md"] {
         let text = page(name);
         let mut lines = text
             .lines()
@@ -312,9 +312,7 @@ fn every_count_of_the_claims_is_that_of_its_cells() {
             claim["id"].as_str().unwrap(),
             claim["cell"].as_array().unwrap().len(),
         );
-        let row = review
-            .lines()
-            .find(|l| l.starts_with(&format!("| [{id}](")));
+        let row = review.lines().find(|l| l.starts_with(&format!("| {id} |")));
         let row = row.unwrap_or_else(|| panic!("{id} is not in the review"));
         assert!(
             row.ends_with(&format!("| {cells} of {cells} |")),

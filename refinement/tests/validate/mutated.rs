@@ -74,14 +74,16 @@ fn mutated_console_logs_are_diagnosed_or_refused() {
 
 #[test]
 fn mutated_schedules_are_replayed_or_refused() {
-    // The runs of the review, and the corpus.
-    let review = std::fs::read_to_string(here("../docs/review.md")).unwrap();
+    // The runs that the documents quote, and the corpus.
+    let documents = files("../docs");
     let quoted = regex::Regex::new("replay '([^']+)'").unwrap();
-    let mut seeds: Vec<Vec<u8>> = quoted
-        .captures_iter(&review)
-        .map(|c| c[1].as_bytes().to_vec())
-        .collect();
-    assert!(seeds.len() > 20, "the review has runs");
+    let mut seeds: Vec<Vec<u8>> = Vec::new();
+    for document in documents {
+        let text = String::from_utf8_lossy(&document);
+        let runs = quoted.captures_iter(&text);
+        seeds.extend(runs.map(|c| c[1].as_bytes().to_vec()));
+    }
+    assert!(seeds.len() > 10, "the documents have runs");
     let of_code = seeds.iter().map(|s| [b"code:", s.as_slice()].concat());
     seeds = of_code.chain(seeds.clone()).collect();
     seeds.extend(files("fuzz/corpus/schedule"));

@@ -2,9 +2,10 @@
 
 use super::{Checked, Matrix, order};
 use crate::cli::output;
-use comfy_table::{ContentArrangement, Table, presets};
+use crate::cli::output::Tone;
+use comfy_table::Cell;
 pub use shootdown_refinement::review::short;
-use shootdown_refinement::review::word::{footnote, head, word};
+use shootdown_refinement::review::word::{Kind, footnote, head, word};
 use shootdown_spec::property::PROPERTIES;
 use shootdown_spec::verdict::Verdict;
 use std::fmt::Write as _;
@@ -145,28 +146,113 @@ fn closing(matrix: &Matrix) -> String {
     text
 }
 
-fn grid(matrix: &Matrix, width: usize) -> Table {
-    let (designs, environments) = grid_axes(matrix);
-    let mut table = new_table(width);
-    table.set_header(std::iter::once("design".to_string()).chain(heads(matrix)));
-    for design in &designs {
-        let mut row = vec![design.clone()];
-        for env in &environments {
-            let found = matrix
-                .grid()
-                .find(|c| c.cell.design == *design && c.cell.env == *env);
-            row.push(found.map_or("not run".into(), |c| {
-                let states = output::count(c.result.states.unique);
-                format!("{}\n{states}\n{}", summary(c), order::in_table(c))
-            }));
-        }
-        table.add_row(row);
-    }
-    table
+/// A cell of the grid, in the order of the columns.
+struct Told {
+    env: String,
+    words: String,
+    states: String,
+    order: String,
+    tone: Option<Tone>,
 }
 
-fn claims(matrix: &Matrix, width: usize) -> Table {
-    let mut table = new_table(width);
+fn told(matrix: &Matrix, design: &str) -> Vec<Told> {
+    let environments = grid_axes(matrix).1;
+    let heads = heads(matrix);
+    let both = environments.iter().zip(heads);
+    both.map(|(env, head)| {
+        let mut found = matrix.grid();
+        match found.find(|c| c.cell.design == *design && c.cell.env == *env) {
+            Some(c) => Told {
+                env: head,
+                words: summary(c),
+                states: output::count(c.result.states.unique),
+                order: order::in_table(c).to_string(),
+                tone: Some(tone(c)),
+            },
+            None => Told {
+                env: head,
+                words: "not run".into(),
+                states: String::new(),
+                order: String::new(),
+                tone: None,
+            },
+        }
+    })
+    .collect()
+}
+
+/// The colour of a cell.
+fn tone(checked: &Checked) -> Tone {
+    let workload = match &checked.claim {
+        None => &checked.cell.workload,
+        Some(_) => "everything",
+    };
+    let violated = checked.result.violated();
+    match Kind::of(violated, checked.result.complete, workload) {
+        _ if !checked.differences.is_empty() => Tone::Open,
+        Kind::Violated => Tone::Bad,
+        Kind::Rule => Tone::Rule,
+        Kind::Holds => Tone::Good,
+        Kind::Partial | Kind::Incomplete => Tone::Open,
+    }
+}
+
+/// Designs down and environments across, where that fits without breaking a word; a line a cell elsewhere.
+fn grid(matrix: &Matrix, width: usize) -> String {
+    let designs = grid_axes(matrix).0;
+    let mut table = output::table(width);
+    table.set_header(std::iter::once("design".to_string()).chain(heads(matrix)));
+    for design in &designs {
+        let cells = told(matrix, design).into_iter().map(|t| {
+            let cell = Cell::new(format!("{}\n{}\n{}", t.words, t.states, t.order));
+            match t.tone {
+                Some(tone) => cell.fg(output::table_colour(tone)),
+                None => cell,
+            }
+        });
+        let row: Vec<Cell> = std::iter::once(Cell::new(design)).chain(cells).collect();
+        table.add_row(row);
+    }
+    if let Some(text) = output::whole_words(&mut table, width) {
+        return text;
+    }
+    let all: Vec<(&String, Vec<Told>)> = designs.iter().map(|d| (d, told(matrix, d))).collect();
+    let cells = || all.iter().flat_map(|(_, cells)| cells);
+    let longest = |of: fn(&Told) -> &String| {
+        let lengths = cells().map(|t| of(t).chars().count());
+        lengths.max().unwrap_or(0)
+    };
+    let (env, states, order) = (
+        longest(|t| &t.env),
+        longest(|t| &t.states),
+        longest(|t| &t.order),
+    );
+    let indent = 2 + env + 2 + states + 2 + order + 2;
+    let mut text = String::new();
+    for (design, cells) in &all {
+        let _ = writeln!(text, "{design}");
+        for t in cells {
+            let before = format!(
+                "  {:env$}  {:>states$}  {:order$}  ",
+                t.env, t.states, t.order
+            );
+            let words = output::wrap(&t.words, width.saturating_sub(indent).max(24), 0);
+            let mut lines = words.lines().map(|l| match t.tone {
+                Some(tone) => output::paint(l, tone),
+                None => l.to_string(),
+            });
+            let _ = writeln!(text, "{before}{}", lines.next().unwrap_or_default());
+            for line in lines {
+                let _ = writeln!(text, "{}{line}", " ".repeat(indent));
+            }
+        }
+    }
+    text.trim_end().to_string()
+}
+
+/// Each claim with its cells: a table where that fits without breaking a word, a few lines a cell elsewhere.
+fn claims(matrix: &Matrix, width: usize) -> String {
+    let mut table = output::table(width);
     table.set_header(["", "cell", "came out", "states", "order"]);
     for (claim, cells) in matrix.claims() {
         table.add_row([
@@ -177,25 +263,43 @@ fn claims(matrix: &Matrix, width: usize) -> Table {
             String::new(),
         ]);
         for c in cells {
-            let command = c.cell.command();
-            let command = command.strip_prefix("shootdown check ").unwrap_or(&command);
             table.add_row([
-                String::new(),
-                format!("  {command}"),
-                summary(c),
-                output::count(c.result.states.unique),
-                order::standing(c).to_string(),
+                Cell::new(""),
+                Cell::new(format!("  {}", flags(c))),
+                Cell::new(summary(c)).fg(output::table_colour(tone(c))),
+                Cell::new(output::count(c.result.states.unique)),
+                Cell::new(order::standing(c)),
             ]);
         }
     }
-    table
+    if let Some(text) = output::whole_words(&mut table, width) {
+        return text;
+    }
+    let mut text = String::new();
+    for (claim, cells) in matrix.claims() {
+        let says = format!("{} {}", claim.id, claim.says);
+        let _ = writeln!(text, "{}", output::wrap(&says, width, 4));
+        for c in cells {
+            let _ = writeln!(
+                text,
+                "{}",
+                output::wrap(&format!("  {}", flags(c)), width, 6)
+            );
+            let _ = writeln!(
+                text,
+                "    {}; {} states; {}",
+                output::paint(&summary(c), tone(c)),
+                output::count(c.result.states.unique),
+                order::standing(c)
+            );
+        }
+    }
+    text.trim_end().to_string()
 }
 
-fn new_table(width: usize) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(width as u16);
-    table
+/// The flags of a cell.
+fn flags(checked: &Checked) -> String {
+    let command = checked.cell.command();
+    let flags = command.strip_prefix("shootdown check ");
+    flags.unwrap_or(&command).to_string()
 }

@@ -1,5 +1,6 @@
 //! Runs everything that the review quotes.
 
+mod beside;
 #[cfg(test)]
 mod mutated;
 
@@ -15,8 +16,8 @@ use shootdown_refinement::mutants::evidence::Finding;
 use shootdown_refinement::relation::coverage;
 use shootdown_refinement::relation::outcome;
 use shootdown_refinement::review::findings::{
-    Asked, Cell, CellJson, Claim, Fault, Findings, Judged, Made, OrderOf, Outcome, Refined,
-    Stressed,
+    Asked, Cell, CellJson, Claim, Fault, Findings, Judged, Made, Measured, OrderOf, Outcome,
+    Refined, Stressed,
 };
 use shootdown_refinement::review::run::Run;
 use shootdown_spec::design::DESIGNS;
@@ -28,7 +29,7 @@ use std::io::Read as _;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Cells in which the code is explored beside the protocol: every design, with every program that these environments
 /// have, and the two to choose between also with huge pages. A few seconds together.
@@ -78,12 +79,15 @@ pub fn findings(args: &Args, threads: bool) -> Result<Findings, CliError> {
             .collect::<Result<_, CliError>>()?,
         orders: orders()?,
         expectations: format!("{:x}", Sha256::digest(expectation::FILE)),
+        candidates: args.candidates,
         ..Findings::default()
     };
+    findings.beside = beside::beside(&findings);
     findings.refined = refined(&findings, &expectations, &options)?;
     findings.faults = faults(&options)?;
     if threads && args.stress_seconds > 0 {
         findings.stressed = stressed(args.stress_seconds)?;
+        findings.measured = measured(args)?;
     }
     findings.made = Made {
         command: std::env::args().collect::<Vec<_>>().join(" "),
@@ -95,6 +99,7 @@ pub fn findings(args: &Args, threads: bool) -> Result<Findings, CliError> {
         } else {
             "release"
         },
+        date: today(),
         threads: std::thread::available_parallelism().map_or(0, usize::from),
         matrix,
         elapsed: started.elapsed(),
@@ -373,7 +378,7 @@ fn faults(options: &Options) -> Result<Vec<Fault>, CliError> {
                     by_code,
                 ],
                 steps,
-                equivalent: t.mutant.equivalent.is_some(),
+                equivalent: t.mutant.equivalent,
                 as_expected: t.evidence.as_expected(t.mutant),
             }
         })
@@ -420,4 +425,90 @@ fn stressed(seconds: u16) -> Result<Vec<Stressed>, CliError> {
         });
     }
     Ok(all)
+}
+
+/// How often the candidates take turns on real threads.
+const ROUNDS: u16 = 3;
+
+/// Both candidates in turn, with the same programs and the same seed: what else the machine does hits both.
+fn measured(args: &Args) -> Result<Vec<Measured>, CliError> {
+    let seconds = f64::from(args.stress_seconds) / f64::from(ROUNDS);
+    let line = |design: &str| format!("--design {design} --seconds {seconds:.2}");
+    let mut outcomes = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for (design, all) in args.candidates.0.iter().zip(&mut outcomes) {
+            all.push(stress::outcome(&line(design))?);
+        }
+    }
+    let both = args.candidates.0.iter().zip(outcomes);
+    Ok(both
+        .map(|(design, outcomes)| {
+            let word = |wanted: fn(&Ended) -> bool| outcomes.iter().any(|o| wanted(&o.verdict));
+            let operations: u64 = outcomes.iter().map(|o| o.operations).sum();
+            let ipis: u64 = outcomes.iter().map(|o| o.ipis).sum();
+            let middle = &outcomes[outcomes.len() / 2];
+            Measured {
+                design: design.to_string(),
+                command: format!("shootdown stress {}", line(design)),
+                verdict: if word(|v| matches!(v, Ended::Hung(_))) {
+                    "hung"
+                } else if word(|v| matches!(v, Ended::Violated)) {
+                    "violated"
+                } else if word(|v| matches!(v, Ended::Cancelled)) {
+                    "interrupted"
+                } else {
+                    "clean"
+                },
+                rates: outcomes.iter().map(|o| o.operations_per_second()).collect(),
+                ipis: ipis as f64 * 1000.0 / operations.max(1) as f64,
+                latency: middle.ipi_latency_ns.map(|[p50, _, p99, _]| (p50, p99)),
+            }
+        })
+        .collect())
+}
+
+/// The day, in UTC.
+fn today() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    date(now.map_or(0, |d| d.as_secs() / 86_400))
+}
+
+/// The date of a day since 1970-01-01, in the Gregorian calendar.
+fn date(days: u64) -> String {
+    let leap = |y: u64| y.is_multiple_of(4) && (!y.is_multiple_of(100) || y.is_multiple_of(400));
+    let (mut year, mut left) = (1970, days);
+    loop {
+        let length = if leap(year) { 366 } else { 365 };
+        if left < length {
+            break;
+        }
+        left -= length;
+        year += 1;
+    }
+    let february = if leap(year) { 29 } else { 28 };
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+        if left < length {
+            break;
+        }
+        left -= length;
+        month += 1;
+    }
+    format!("{year}-{month:02}-{:02}", left + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn days_are_dates() {
+        assert_eq!(date(0), "1970-01-01");
+        assert_eq!(date(59), "1970-03-01");
+        // 2000 was a leap year, 2100 will not be.
+        assert_eq!(date(11_016), "2000-02-29");
+        assert_eq!(date(47_540), "2100-02-28");
+        assert_eq!(date(47_541), "2100-03-01");
+        assert_eq!(date(15_021), "2011-02-16");
+    }
 }

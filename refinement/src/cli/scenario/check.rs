@@ -86,6 +86,9 @@ fn single(args: &Args, path: &Path, options: &Options) -> Result<ExitCode, CliEr
         }
     }
     args.ci.write(|| report(cases(&checked)))?;
+    if args.open {
+        crate::cli::scenario::explore::run(path, &crate::cli::explore::addresses(None))?;
+    }
     Ok(exit_code(&checked))
 }
 

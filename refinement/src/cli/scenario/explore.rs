@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Serves until it is told to stop.
-pub fn run(file: &Path, bind: SocketAddr) -> Result<ExitCode, CliError> {
+pub fn run(file: &Path, bind: &[SocketAddr]) -> Result<ExitCode, CliError> {
     // A wrong file is better told now than in a browser.
     Scenario::read(file)?;
     let (options, stop) = options(&Bounds::default())?;

@@ -6,7 +6,7 @@ use crate::expectation::Expectations;
 use crate::web::error::ApiError;
 use crate::web::server::Server;
 use crate::web::view::about::{
-    About, DesignAbout, EnvironmentAbout, Named, Opening, PropertyAbout, Story,
+    About, DesignAbout, EnvironmentAbout, Named, Opening, PropertyAbout, Story, VariantAbout,
 };
 use crate::web::view::config::bare_schedule;
 use axum::extract::State;
@@ -19,7 +19,7 @@ use shootdown_spec::program::PROGRAMS;
 use shootdown_spec::property::{Decided, PROPERTIES};
 use shootdown_spec::schedule::schedule;
 use shootdown_spec::search::Options;
-use shootdown_spec::variant::VariantSet;
+use shootdown_spec::variant::{VARIANTS, VariantSet};
 use shootdown_spec::workload::{WORKLOADS, Workload};
 use std::sync::{Arc, OnceLock};
 
@@ -102,6 +102,14 @@ pub fn about_view(server: &Server) -> About {
                 relies: p.relied_on_by,
                 not_covered: p.not_covered,
                 on_graph: matches!(p.decided, Decided::OnGraph),
+            })
+            .collect(),
+        variants: VARIANTS
+            .iter()
+            .map(|v| VariantAbout {
+                name: v.name,
+                about: v.about.trim(),
+                breaks: v.breaks,
             })
             .collect(),
         columns,

@@ -36,3 +36,17 @@ pub async fn diagnose(
     })
     .await
 }
+
+/// Recording 16 of the trace crate's tests, gzipped.
+const HUNG: &[u8] =
+    include_bytes!("../../../trace/tests/ftrace/16_hang_console_dump_kswapd.txt.gz");
+
+/// The recording that comes along, of a Linux 6.12 until it hung, told as one that was dropped.
+pub async fn recorded(State(server): State<Arc<Server>>) -> Result<Json<DiagnosisView>, ApiError> {
+    work(&server, move || {
+        let told = diagnosis(HUNG, "recorded");
+        told.map(Json)
+            .map_err(|error| ApiError::senseless(error, "the recording is part of the program"))
+    })
+    .await
+}

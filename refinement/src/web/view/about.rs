@@ -23,6 +23,8 @@ pub struct About {
     pub programs: Vec<Named>,
     /// Every property.
     pub properties: Vec<PropertyAbout>,
+    /// Every deviation from the protocol.
+    pub variants: Vec<VariantAbout>,
     /// The columns of the matrix, in order.
     pub columns: Vec<&'static str>,
 }
@@ -91,4 +93,15 @@ pub struct PropertyAbout {
     pub not_covered: &'static str,
     /// Decided on the explored graph, not on single states.
     pub on_graph: bool,
+}
+
+/// A deviation from the protocol.
+#[derive(Clone, Debug, Serialize)]
+pub struct VariantAbout {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// The property that it must violate somewhere, or why it is there.
+    pub breaks: &'static str,
 }

@@ -18,6 +18,23 @@ pub struct CompareView {
     pub pairs: Vec<Option<usize>>,
     /// Where they part first; `null` if they do not.
     pub diverges: Option<DivergesView>,
+    /// How the left run ends, carried on to its end.
+    pub left_ends: EndsView,
+    /// How the right run ends, carried on to its end; its steps are part of `right`.
+    pub right_ends: EndsView,
+}
+
+/// How a run ends if every program that has begun goes on and none begins.
+#[derive(Clone, Debug, Serialize)]
+pub struct EndsView {
+    /// How many steps the schedule led to; those after it were added.
+    pub from: usize,
+    /// A CPU never moves again.
+    pub stuck: bool,
+    /// Every program that began is done.
+    pub done: bool,
+    /// Said as a predicate: the subject is the design.
+    pub sentence: String,
 }
 
 /// The first divergence.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use shootdown_refinement::review::word::Word;
+use shootdown_spec::order::Proof;
 use shootdown_spec::search::Progress;
 use shootdown_spec::verdict::Verdict;
 
@@ -83,6 +84,10 @@ pub struct CellView {
     pub expected: ExpectedView,
     /// It came out as written; `null` until it is done to its end.
     pub as_expected: Option<bool>,
+    /// What the static order proves, for any number of CPUs; `null` until it is done.
+    pub proof: Option<Proof>,
+    /// How many steps the farthest state is away; `null` until it is done.
+    pub depth: Option<u64>,
     /// Its colour and what is said of it beside the violated properties; `null` until it is done.
     pub word: Option<Word>,
 }
