@@ -97,7 +97,7 @@ export function drawWaits(told, cpus, since, onpick) {
     const [ax, ay] = inset(cx, cy, x1, y1, reach(edge.from));
     const [bx, by] = inset(cx, cy, x2, y2, reach(edge.to) + 4);
     const began = (since || []).find((w) => w.who === edge.from.split(".")[0]);
-    const follow = began && onpick && { onclick: () => onpick(began.steps[0].row), style: "cursor: pointer" };
+    const follow = began && onpick && { onclick: () => onpick(began.steps[0].row), "data-step": began.steps[0].row };
     svg.append(s("path", { ...follow, d: `M${ax} ${ay}Q${cx} ${cy} ${bx} ${by}`, class: cycle ? "edge cycle" : stays(edge.from) ? "edge" : "edge later", "marker-end": `url(#${id}-${cycle ? "cycle" : "plain"})` }));
     const lines = wrapText(edge.label, n <= 2 ? 19 : 20, 4);
     const wide = Math.max(...lines.map((l) => l.length)) * CHAR;

@@ -72,7 +72,8 @@ pub(super) fn grid_axes(matrix: &Matrix) -> (Vec<String>, Vec<String>) {
 pub(super) fn text(matrix: &Matrix, width: usize) -> String {
     let mut text = String::new();
     if !matrix.expectations.grid.is_empty() {
-        text += "Violated properties by design and environment, with distinct states and what the static order proves\n\n";
+        let title = "Violated properties by design and environment, with distinct states and what the static order proves";
+        let _ = writeln!(text, "{}\n", output::wrap(title, width, 0));
         let _ = writeln!(text, "{}\n", grid(matrix, width));
         if let Some(note) = footnote(columns(matrix)) {
             let _ = writeln!(text, "{}\n", output::wrap(&note.replace('*', ""), width, 0));
