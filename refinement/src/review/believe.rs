@@ -86,8 +86,8 @@ fn open(findings: &Findings) -> Vec<String> {
         ));
     }
     all.push(format!(
-        "Do `{one}` and `{other}` stay right with store buffers? The matrix is sequentially consistent; `memory tso` of a \
-         scenario asks it of one lock at a time ([memory.md](memory.md))."
+        "Do `{one}` and `{other}` stay right with store buffers? The matrix is sequentially consistent; `check --memory tso` \
+         asks it of one configuration at a time ([memory.md](memory.md))."
     ));
     all.push(
         "How would page tables be freed where a flush does not interrupt its targets (B10)? By RCU or by an IPI of its own; \
