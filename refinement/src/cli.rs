@@ -22,6 +22,7 @@ pub mod mutants;
 pub mod output;
 pub mod prove;
 pub mod record_help;
+pub mod reduce;
 pub mod refine;
 pub mod replay;
 pub mod report;

@@ -19,7 +19,9 @@ pub use memory::{
     BufferedProperty, BufferedResult, BufferedRun, BufferedStep, Does, NotChecked,
     check_with_store_buffers,
 };
+mod reduced;
 pub(crate) use packed::verdicts;
+pub use reduced::{ReducedVerdicts, check_reduced, verdicts_reduced};
 
 /// What a check of one configuration came to.
 #[derive(Debug)]

@@ -9,19 +9,22 @@ use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::json::CheckJson;
 use super::output::{self, ProgressLine};
+use super::reduce::Reduce;
 use super::scenario;
 use super::subject::Subject;
 use crate::expectation::Expectations;
 use clap::ValueHint;
 use shootdown_ir::Memory;
+use shootdown_ir::reduce::Reductions;
 use shootdown_refinement::ci::Report;
 use shootdown_spec::barrier::Barrier;
-use shootdown_spec::check::{CheckResult, check};
+use shootdown_spec::check::{CheckResult, check, check_reduced};
 use shootdown_spec::config::Config;
 use shootdown_spec::model::Protocol;
 use shootdown_spec::property::PROPERTIES;
 use shootdown_spec::report::{self, TextOptions};
 use shootdown_spec::schedule::schedule;
+use shootdown_spec::search::{Options, Stop};
 use shootdown_spec::trace::Trace;
 use shootdown_spec::verdict::{PropertyResult, Verdict};
 use std::fmt::Write as _;
@@ -50,6 +53,8 @@ pub struct Args {
     subject: Subject,
     #[command(flatten)]
     pub(in crate::cli) bounds: Bounds,
+    #[command(flatten)]
+    pub(in crate::cli) reduce: Reduce,
     /// Show this property's counterexample instead of the first one's
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) property: Option<String>,
@@ -93,6 +98,9 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         return scenario::check::run(args);
     }
     if args.memory == Some(MemoryModel::Tso) {
+        if args.reduce.is_given() {
+            return Err(CliError::Reduced("--memory tso of a design"));
+        }
         return memory::run(args);
     }
     if !args.without_barrier.is_empty() {
@@ -105,13 +113,15 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut options = args.bounds.options(output::cancel_on_signals()?)?;
     args.ci.try_out()?;
     let progress = ProgressLine::new("exploring");
+    // Nobody knows how many states will stand for all.
+    let known = known.filter(|_| !args.reduce.first().any());
     options.progress = Some(progress.callback_of(known));
-    let result = check(&protocol, &options);
+    let (result, used) = search(&protocol, &options, args.reduce);
     progress.finish();
 
     match args.format {
-        Format::Json => output::print_json(&CheckJson::new(&protocol, &result))?,
-        Format::Text => output::print(text(args, &protocol, &result))?,
+        Format::Json => output::print_json(&CheckJson::new(&protocol, &result).reduced(used))?,
+        Format::Text => output::print(text(args, &protocol, &result, used))?,
     }
     args.ci.write(|| Report {
         command: "shootdown check".to_string(),
@@ -149,6 +159,21 @@ fn unmoved(config: &Config) -> Trace {
     }
 }
 
+/// The result, and the reductions that had an effect.
+fn search(protocol: &Protocol, options: &Options, reduce: Reduce) -> (CheckResult, Reductions) {
+    let which = reduce.first();
+    if which.any() {
+        return check_reduced(protocol, options, which);
+    }
+    let result = check(protocol, options);
+    match reduce.out_of_memory() {
+        Some(which) if result.stopped == Some(Stop::MaxMemory) => {
+            check_reduced(protocol, options, which)
+        }
+        _ => (result, Reductions::NONE),
+    }
+}
+
 /// A property of the designs, if one is named.
 pub fn known(property: Option<&str>) -> Result<(), CliError> {
     let names = PROPERTIES.iter().map(|p| p.name);
@@ -172,11 +197,15 @@ pub fn exit_code(result: &CheckResult) -> ExitCode {
     }
 }
 
-fn text(args: &Args, protocol: &Protocol, result: &CheckResult) -> String {
+fn text(args: &Args, protocol: &Protocol, result: &CheckResult, used: Reductions) -> String {
     let mut text = sentence(protocol, result);
     text += &header(&protocol.config);
     text += &output::wrap(&size(result), output::width(), 2);
-    text += "\n\n";
+    text += "\n";
+    if args.reduce.is_given() {
+        text += &reduced(used, result.states.unique);
+    }
+    text += "\n";
     for property in &result.properties {
         text += &line(property, args.verbose);
     }
@@ -237,6 +266,13 @@ fn sentence(protocol: &Protocol, result: &CheckResult) -> String {
             };
             (format!("{title}: {sentence}{more}"), output::Tone::Bad)
         }
+        (None, _) if !names.is_empty() => (
+            format!(
+                "{} violated; the search for a run was cut off.",
+                names.join(", ")
+            ),
+            output::Tone::Bad,
+        ),
         (None, false) => (
             "INCOMPLETE: nothing is violated as far as the search came.".to_string(),
             output::Tone::Open,
@@ -280,6 +316,17 @@ pub fn header(config: &Config) -> String {
         "{} | {} | {}{deviations}\n",
         config.design, config.environment, config.workload
     )
+}
+
+/// What was reduced, in one line.
+pub fn reduced(used: Reductions, representatives: u64) -> String {
+    match used.any() {
+        true => format!(
+            "reduced: {used}; {} stand for all others\n",
+            output::plural(representatives, "state")
+        ),
+        false => "reduced: nothing; the search is the full one\n".to_string(),
+    }
 }
 
 /// How large the space was, in one sentence.

@@ -29,6 +29,11 @@ pub struct CiArgs {
 }
 
 impl CiArgs {
+    /// Was any flag given?
+    pub fn is_given(&self) -> bool {
+        self.junit.is_some() || self.sarif.is_some() || self.github
+    }
+
     /// Tries whether the files can be written: before the work, not after it.
     pub fn try_out(&self) -> Result<(), CliError> {
         let mut files = self.junit.iter().chain(&self.sarif);
@@ -37,7 +42,7 @@ impl CiArgs {
 
     /// Writes what was asked for; `report` is made only if something was.
     pub fn write(&self, report: impl FnOnce() -> Report) -> Result<(), CliError> {
-        if self.junit.is_none() && self.sarif.is_none() && !self.github {
+        if !self.is_given() {
             return Ok(());
         }
         let report = report();

@@ -40,6 +40,11 @@ pub enum CliError {
         "--cells and --timeout go with --generate or --guards\n  `shootdown mutants --help` says what they do"
     )]
     Edits,
+    /// Published counts are those of the full search.
+    #[error(
+        "{0} goes with the full search only, so that nothing that is published is reduced\n  leave out --reduce, or {0}"
+    )]
+    Reduced(&'static str),
     /// What the checker can do and real threads cannot.
     #[error("{0}\n  `shootdown stress --help` has the bounds")]
     Stress(String),

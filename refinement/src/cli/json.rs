@@ -1,6 +1,7 @@
 //! The versioned JSON that `check` and `matrix` print.
 
 use serde::Serialize;
+use shootdown_ir::reduce::Reductions;
 use shootdown_spec::check::CheckResult;
 use shootdown_spec::environment::Environment;
 use shootdown_spec::model::Protocol;
@@ -18,6 +19,9 @@ pub struct CheckJson {
     environment: Environment,
     workload: WorkloadJson,
     variants: Vec<&'static str>,
+    /// Reductions that had an effect; counts are then those of the states that stand for others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reduced: Vec<&'static str>,
     complete: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped: Option<String>,
@@ -97,6 +101,14 @@ struct CounterexampleJson {
 }
 
 impl CheckJson {
+    /// The same, of a search with these reductions.
+    pub fn reduced(self, used: Reductions) -> CheckJson {
+        CheckJson {
+            reduced: used.names(),
+            ..self
+        }
+    }
+
     /// The JSON of a result.
     pub fn new(protocol: &Protocol, result: &CheckResult) -> CheckJson {
         let config = &protocol.config;
@@ -123,6 +135,7 @@ impl CheckJson {
             environment: config.environment,
             workload: WorkloadJson::new(&config.workload),
             variants: config.variants.iter().map(|v| v.name).collect(),
+            reduced: Vec::new(),
             complete: result.complete,
             stopped: result.stopped.map(|s| s.to_string()),
             states: result.states,

@@ -4,6 +4,7 @@ mod cases;
 mod docs;
 mod markdown;
 mod order;
+mod reduced;
 mod table;
 
 pub use table::short as short_name;
@@ -15,6 +16,7 @@ use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::json::CheckJson;
 use super::output::{self, Plan, ProgressLine};
+use super::reduce::Reduce;
 use crate::expectation::{Cell, Claim, Difference, Expectations};
 use serde::Serialize;
 use shootdown_spec::check::{CheckResult, check};
@@ -62,6 +64,8 @@ pub struct Args {
     json: Option<PathBuf>,
     #[command(flatten)]
     bounds: Bounds,
+    #[command(flatten)]
+    reduce: Reduce,
     #[command(flatten)]
     ci: CiArgs,
     /// Text for people or JSON for programs
@@ -119,6 +123,10 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut expectations = Expectations::load();
     args.narrow(&mut expectations);
     let options = args.bounds.options(output::cancel_on_signals()?)?;
+    if args.reduce.is_given() {
+        args.only_verdicts()?;
+        return reduced::run(&expectations, args.reduce, &options);
+    }
     args.try_out()?;
     let matrix = Matrix::check(expectations, &options)?;
     if args.bless {
@@ -178,6 +186,23 @@ fn claim_ids() -> Vec<String> {
 }
 
 impl Args {
+    /// What is published is what the full search came to.
+    fn only_verdicts(&self) -> Result<(), CliError> {
+        let published = [
+            ("--docs", self.docs.is_some()),
+            ("--check-docs", self.check_docs.is_some()),
+            ("--bless", self.bless),
+            ("--markdown", self.markdown),
+            ("--json", self.json.is_some()),
+            ("--format json", self.format == Format::Json),
+        ];
+        match published.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(CliError::Reduced(flag)),
+            None if self.ci.is_given() => Err(CliError::Reduced("--junit, --sarif or --github")),
+            None => Ok(()),
+        }
+    }
+
     /// Tries everything that will be written or read when the work is done.
     fn try_out(&self) -> Result<(), CliError> {
         self.ci.try_out()?;

@@ -15,6 +15,7 @@ use super::bounds::Bounds;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::output;
+use super::reduce::Reduce;
 use shootdown_refinement::cancel::Cancel;
 use shootdown_refinement::scenario::check::Verdict;
 use shootdown_refinement::scenario::{Checked, Limits};
@@ -33,6 +34,16 @@ pub fn limits(options: &Options, share: usize) -> Limits<'_> {
         memory: options.max_memory.map(|n| n / share.max(1) as u64),
         time: options.timeout,
         cancel: Some(&options.cancel),
+        ..Limits::default()
+    }
+}
+
+/// The same with states that stand for others.
+pub fn reduced<'a>(limits: Limits<'a>, reduce: Reduce) -> Limits<'a> {
+    Limits {
+        reduce: reduce.first(),
+        out_of_memory: reduce.out_of_memory(),
+        ..limits
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::Scenario;
 use shootdown_ir::Expect;
-use shootdown_ir::check::{Outcome, Result as Judged, Verdict as Word, check as judge};
+use shootdown_ir::check::{Outcome, Result as Judged, Verdict as Word, check_reduced};
 use shootdown_ir::explore::{Bounds, Cut};
 use shootdown_ir::machine::Machine;
+use shootdown_ir::reduce::Reductions;
 use shootdown_ir::report::Story;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -20,6 +21,10 @@ pub struct Limits<'a> {
     pub time: Option<Duration>,
     /// Raised when it should stop.
     pub cancel: Option<&'a AtomicBool>,
+    /// Reductions to begin with.
+    pub reduce: Reductions,
+    /// Reductions to try where the full search ran out of memory.
+    pub out_of_memory: Option<Reductions>,
 }
 
 /// Whether everything is as it should be.
@@ -44,6 +49,8 @@ pub struct Checked<'a> {
     pub machine: &'a Machine<'a>,
     /// Everything that was found.
     pub outcome: Outcome,
+    /// The reductions that had an effect: its states stand for others.
+    pub reduced: Reductions,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -66,11 +73,17 @@ pub fn check<'a>(
         cancel: limits.cancel,
         ..Bounds::default()
     };
-    let outcome = judge(&scenario.protocol, machine, bounds);
+    let protocol = &scenario.protocol;
+    let (mut outcome, mut reduced) = check_reduced(protocol, machine, bounds, limits.reduce);
+    if let (Some(Cut::Memory), Some(which)) = (outcome.cut(), limits.out_of_memory) {
+        drop(outcome);
+        (outcome, reduced) = check_reduced(protocol, machine, bounds, which);
+    }
     Checked {
         scenario,
         machine,
         outcome,
+        reduced,
         elapsed: start.elapsed(),
     }
 }

@@ -18,6 +18,9 @@ pub struct ScenarioJson {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// Reductions that had an effect; counts are then those of the states that stand for others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reduced: Vec<&'static str>,
     complete: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped: Option<String>,
@@ -113,6 +116,7 @@ impl ScenarioJson {
             }),
             outcome: word,
             reason,
+            reduced: checked.reduced.names(),
             complete: outcome.cut().is_none(),
             stopped: checked.cut(),
             states: StatesJson {

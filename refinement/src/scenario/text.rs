@@ -96,8 +96,15 @@ pub fn header(checked: &Checked<'_>) -> String {
         None => "complete",
         Some(_) => "INCOMPLETE",
     };
+    let reduced = match checked.reduced.any() {
+        true => format!(
+            "reduced: {}; these states stand for all others\n",
+            checked.reduced
+        ),
+        false => String::new(),
+    };
     format!(
-        "{} | {} | {}{expect}\n{complete}: {}, {}, depth {}; {:.3} s\n",
+        "{} | {} | {}{expect}\n{complete}: {}, {}, depth {}; {:.3} s\n{reduced}",
         checked.scenario.file,
         p.name,
         checked.scenario.size(),

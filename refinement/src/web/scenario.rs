@@ -181,6 +181,7 @@ fn search<'a>(
         memory: Some(beside.max_memory),
         time: Some(time),
         cancel: Some(&beside.cancel),
+        ..Limits::default()
     };
     let short = check(scenario, machine, within(TURN));
     if !matches!(short.outcome.cut(), Some(shootdown_ir::explore::Cut::Time)) {

@@ -1,11 +1,12 @@
 //! The verdict on every property of a protocol.
 
-use crate::explore::{Bounds, Cut, Graph, explore};
+use crate::explore::{Bounds, Cut, Graph, explore, explore_reduced};
 use crate::machine::Machine;
-use crate::progress::circle;
+use crate::progress::{any_circle, circle};
 use crate::protocol::{Op, Protocol, Rule};
+use crate::reduce::{Asked, Reducer, Reductions};
 use crate::stuck::Future;
-use crate::system::{Check, ContextId};
+use crate::system::{Check, ContextId, Part, What};
 use crate::waits::{Wait, Waits};
 
 /// Whether a property is kept.
@@ -97,7 +98,82 @@ impl Outcome {
 
 /// Checks every property that applies to the protocol.
 pub fn check(protocol: &Protocol, machine: &Machine<'_>, bounds: Bounds<'_>) -> Outcome {
-    let graph = explore(machine, bounds);
+    judge(protocol, machine, explore(machine, bounds))
+}
+
+/// Checks them on states that stand for others, and says which reductions had an effect.
+///
+/// A reduced search is trusted with what it is made for: that nothing is violated, and that no run goes round in circles.
+/// Anything else is left to the full search, so that runs are those of [`check`]; where that is cut off, too, it is what
+/// is returned.
+pub fn check_reduced(
+    protocol: &Protocol,
+    machine: &Machine<'_>,
+    bounds: Bounds<'_>,
+    which: Reductions,
+) -> (Outcome, Reductions) {
+    let reducer = Reducer::new(machine, &asked(machine), which, &[]);
+    let used = reducer.used();
+    if used.any() {
+        let graph = explore_reduced(machine, bounds, Some(&reducer));
+        // Dead values leave circles as they are; steps taken at once do not say whose turn it was.
+        let circles = graph.folded || used.por && any_circle(machine, &graph);
+        let outcome = judge(protocol, machine, graph);
+        if !circles && outcome.cut().is_none() && outcome.violated().next().is_none() {
+            return (outcome, used);
+        }
+    }
+    (check(protocol, machine, bounds), Reductions::NONE)
+}
+
+/// What is asked of states. Declared variables are looked at where steps and promises name them; of everything else, who
+/// waits for whom may depend.
+///
+/// A context that can take a step waits for nobody, and nobody else's wait or promise depends on its own variables, its
+/// place, or what its CPU counts while it executes: contexts that are interrupted or preempted wait all the same. Its own
+/// promises are read with its step. The end of a program is looked at, as whoever can end is not on a circle.
+pub fn asked<'a>(machine: &Machine<'a>) -> Asked<'a> {
+    let system = machine.system();
+    let busy = |cell| system.objects.calls.iter().any(|call| call.busy == cell);
+    let cells = system.cells.iter().zip(0..);
+    let cells = cells.map(|(cell, i)| (cell, crate::system::CellId(i)));
+    let declared = |part| matches!(part, Part::Var(..) | Part::Local(..));
+    let always = cells
+        .clone()
+        .filter(|(it, id)| !declared(it.part) || busy(*id));
+    let mut promised = Vec::new();
+    for invariant in &system.invariants {
+        invariant
+            .holds
+            .each_read(&mut |r| promised.extend(r.cells()));
+    }
+    let silent = system.contexts.iter().enumerate().map(|(c, context)| {
+        let its = |part| match part {
+            Part::Local(of, ..) => of.index() == c,
+            Part::Cpu(cpu) => cpu as usize == context.cpu,
+            _ => false,
+        };
+        let cells = cells
+            .clone()
+            .filter(|(it, id)| its(it.part) && !promised.contains(id));
+        cells.map(|(_, id)| id).collect()
+    });
+    Asked {
+        always: always.map(|(_, id)| id).collect(),
+        everywhere: Vec::new(),
+        at: Vec::new(),
+        silent: silent.collect(),
+        unseen: Box::new(move |context, from, _| {
+            let place = system.contexts[context.index()].place;
+            let mut steps = system.contexts[context.index()].steps[from as usize].iter();
+            let ends = steps.any(|&step| system.steps[step as usize].what == What::End);
+            !ends && !promised.contains(&place)
+        }),
+    }
+}
+
+/// The verdicts that the states come to.
+fn judge(protocol: &Protocol, machine: &Machine<'_>, graph: Graph) -> Outcome {
     let waits = Waits::new(protocol, machine);
     let happens = Happens::of(protocol, machine, &graph, &waits);
     let complete = graph.cut.is_none();

@@ -1,6 +1,7 @@
 //! Every reachable state, level by level, and the graph of steps between them.
 
 use crate::machine::{Fault, Machine, Moves};
+use crate::reduce::Reducer;
 use crate::system::{CellId, Check, ContextId};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,9 +69,19 @@ pub struct Graph {
     pub reached: Vec<Vec<bool>>,
     /// Why it is not complete.
     pub cut: Option<Cut>,
+    /// By transition, where states stand for others: contexts whose steps were taken at once after it.
+    passed: Vec<u64>,
+    /// Does a state stand for another one that it leads to?
+    pub folded: bool,
 }
 
 impl Graph {
+    /// Contexts whose steps were taken at once after a transition of the state, by its position among them.
+    pub fn passed(&self, number: u32, transition: usize) -> u64 {
+        let at = self.rows[number as usize] as usize + transition;
+        self.passed.get(at).copied().unwrap_or(0)
+    }
+
     /// The number of states.
     pub fn len(&self) -> usize {
         self.states.len() / self.words
@@ -193,6 +204,16 @@ impl Index {
 
 /// Explores all states within the bounds.
 pub fn explore(machine: &Machine<'_>, bounds: Bounds<'_>) -> Graph {
+    explore_reduced(machine, bounds, None)
+}
+
+/// Explores, within the bounds, the states that stand for all. What states show that are passed is noted with the number of
+/// the state before them.
+pub fn explore_reduced(
+    machine: &Machine<'_>,
+    bounds: Bounds<'_>,
+    reducer: Option<&Reducer>,
+) -> Graph {
     let system = machine.system();
     let mut graph = Graph {
         words: machine.words(),
@@ -211,9 +232,18 @@ pub fn explore(machine: &Machine<'_>, bounds: Bounds<'_>) -> Graph {
             .map(|c| vec![false; c.steps.len()])
             .collect(),
         cut: None,
+        passed: Vec::new(),
+        folded: false,
     };
     let mut index = Index::new();
-    for initial in machine.initial() {
+    for mut initial in machine.initial() {
+        if let Some(reducer) = reducer {
+            reducer.canon(
+                &mut initial,
+                |context, state| machine.only(context, state),
+                |state, _| note_passed(machine, &mut graph, 0, state),
+            );
+        }
         index.find_or_insert(&mut graph.states, &initial);
     }
     let mut moves = Moves::default();
@@ -241,7 +271,21 @@ pub fn explore(machine: &Machine<'_>, bounds: Bounds<'_>) -> Graph {
         machine.moves(&state, &mut moves);
         note(machine, &mut graph, number, &state, &moves);
         for (i, &step) in moves.steps.iter().enumerate() {
-            let to = &moves.states[i * graph.words..(i + 1) * graph.words];
+            let mut to = &moves.states[i * graph.words..(i + 1) * graph.words];
+            let (mut canonical, mut passed) = (Vec::new(), 0);
+            if let Some(reducer) = reducer {
+                canonical.extend_from_slice(to);
+                reducer.canon(
+                    &mut canonical,
+                    |context, state| machine.only(context, state),
+                    |state, context| {
+                        passed |= 1 << context;
+                        note_passed(machine, &mut graph, number, state);
+                    },
+                );
+                graph.folded |= to != state && canonical == state;
+                to = &canonical;
+            }
             let full = bounds.states.is_some_and(|most| index.len >= most);
             let (to, _) = if full {
                 match known(&index, &graph.states, to) {
@@ -255,9 +299,13 @@ pub fn explore(machine: &Machine<'_>, bounds: Bounds<'_>) -> Graph {
                 index.find_or_insert(&mut graph.states, to)
             };
             graph.edges.push(Edge { to, step });
+            if reducer.is_some() {
+                graph.passed.push(passed);
+            }
         }
         if graph.cut == Some(Cut::States) {
             graph.edges.truncate(graph.rows[number as usize] as usize);
+            graph.passed.truncate(graph.edges.len());
             break;
         }
         graph.rows.push(graph.edges.len() as u64);
@@ -299,6 +347,13 @@ fn beyond(graph: &Graph, index: &Index, bounds: Bounds<'_>) -> Option<Cut> {
         return Some(Cut::Memory);
     }
     None
+}
+
+/// Notes what a state shows that is passed on the way from another.
+fn note_passed(machine: &Machine<'_>, graph: &mut Graph, number: u32, state: &[u64]) {
+    let mut moves = Moves::default();
+    machine.moves(state, &mut moves);
+    note(machine, graph, number, state, &moves);
 }
 
 /// Notes what a state shows.

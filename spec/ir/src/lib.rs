@@ -23,6 +23,7 @@ pub mod order;
 pub mod packed;
 pub mod progress;
 pub mod protocol;
+pub mod reduce;
 pub mod remembered;
 pub mod report;
 pub mod run;

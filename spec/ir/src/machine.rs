@@ -354,6 +354,33 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// The state after the only step that the context can take; `None` where it can take none or several, or cannot carry it
+    /// out.
+    pub fn only(&self, context: usize, words: &[u64]) -> Option<Vec<u64>> {
+        let view = self.view(words);
+        let it = &self.system.contexts[context];
+        let place = view.cell(it.place) as usize;
+        let gate = match place {
+            0 => &it.arrives,
+            _ => &it.executes,
+        };
+        if !view.is(gate) {
+            return None;
+        }
+        let mut found = None;
+        for &number in &it.steps[place] {
+            let step = &self.system.steps[number as usize];
+            match view.value(&step.ready) {
+                Some(0) => {}
+                Some(_) if found.is_none() => found = Some(step),
+                _ => return None,
+            }
+        }
+        let mut next = words.to_vec();
+        self.apply(&mut next, found?).ok()?;
+        Some(next)
+    }
+
     /// The check that a fault breaks; `None` if a variable without a declared range grows out of its cell.
     pub fn fault_check(&self, fault: Fault) -> Option<Check> {
         match fault {

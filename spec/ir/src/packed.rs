@@ -65,6 +65,11 @@ impl Condition {
         Condition { chains, at }
     }
 
+    /// Compiles a condition for states of the machine.
+    pub fn on(machine: &Machine<'_>, x: &X) -> Condition {
+        Condition::new(Known::nothing(machine).condition(x))
+    }
+
     /// Is it non-zero?
     #[inline]
     pub fn is(&self, words: &[u64]) -> bool {
@@ -200,7 +205,7 @@ impl<'a> Packed<'a> {
 
     /// Compiles a condition.
     pub fn condition(&self, x: &X) -> Condition {
-        Condition::new(Known::nothing(self.machine).condition(x))
+        Condition::on(self.machine, x)
     }
 
     /// Compiles a condition that is asked only where the context stands at the place.
@@ -251,6 +256,23 @@ impl<'a> Packed<'a> {
             }
         }
         Ok(owed)
+    }
+
+    /// The state after the only step that the context can take; `None` where it can take none or several, or cannot carry
+    /// it out.
+    #[inline]
+    pub fn only<const W: usize>(&self, context: usize, state: &[u64; W]) -> Option<[u64; W]> {
+        let context = &self.contexts[context];
+        let at = &context.at[context.place.raw(state) as usize];
+        if !self.chains.holds(at.gate, state) {
+            return None;
+        }
+        let mut ready = at.steps.iter();
+        let mut ready = ready.by_ref().filter(|s| self.chains.holds(s.ready, state));
+        match (ready.next(), ready.next()) {
+            (Some(step), None) => step.effect.after(state, &self.chains),
+            _ => None,
+        }
     }
 
     /// The steps there that can be taken, a bit each.

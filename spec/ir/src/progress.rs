@@ -18,6 +18,12 @@ pub struct Circle {
     pub states: Vec<u32>,
 }
 
+/// Is there a circle of any kind, of steps that end no program?
+pub fn any_circle(machine: &Machine<'_>, graph: &Graph) -> bool {
+    let all: Vec<u32> = (0..graph.len() as u32).collect();
+    !components(machine, graph, &all).is_empty()
+}
+
 /// The fair circle that is reached first, if there is one.
 pub fn circle(machine: &Machine<'_>, graph: &Graph) -> Option<Circle> {
     let all: Vec<u32> = (0..graph.len() as u32)

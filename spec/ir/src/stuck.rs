@@ -34,11 +34,12 @@ impl Future {
             for number in (0..graph.len() as u32).rev() {
                 let before = can_move[number as usize];
                 let mut after = before;
-                for edge in graph.edges(number) {
+                for (i, edge) in graph.edges(number).iter().enumerate() {
                     // A step that changes nothing is no step.
                     if edge.to != number {
                         let context = steps[edge.step as usize].context;
                         after |= 1 << context.0 | can_move[edge.to as usize];
+                        after |= graph.passed(number, i);
                     }
                 }
                 if after != before {

@@ -53,7 +53,8 @@ pub(super) fn check(protocol: &Protocol, options: &Options) -> Option<CheckResul
     if found.not_lowered > 0 || matches!(found.stopped, Some(Stopped::Misfit(_))) {
         return None;
     }
-    Some(result(protocol, options, &found, begun))
+    let depth = deepest_violation(&found);
+    Some(result(protocol, options, &found, depth, begun))
 }
 
 pub(super) fn is_violated(property: &Property, i: usize, found: &Found) -> bool {
@@ -110,10 +111,17 @@ pub(super) fn stop(stopped: Stopped) -> Stop {
     }
 }
 
-fn result(protocol: &Protocol, options: &Options, found: &Found, begun: Instant) -> CheckResult {
+/// The verdicts, with a run for each violation that a search to this depth shows.
+pub(super) fn result(
+    protocol: &Protocol,
+    options: &Options,
+    found: &Found,
+    depth: Option<usize>,
+    begun: Instant,
+) -> CheckResult {
     let config = &protocol.config;
     let stopped = found.stopped.map(stop);
-    let runs = deepest_violation(found).map(|depth| {
+    let runs = depth.map(|depth| {
         let mut options = Options {
             keep_graph: found.ends.0 > 0,
             max_depth: Some(depth),

@@ -2,6 +2,7 @@
 //!
 //! What a place alone tells is a table; who waits for whom is asked only where somebody spins, awaits or waits a split out.
 
+mod asked;
 mod place;
 mod waits;
 
@@ -283,8 +284,8 @@ impl Facts {
         let mut cached = [0u8; 8];
         for it in &self.cpus {
             if it.loaded.get(words) != 0 {
-                let tlb = it.tlb[0].get(words) | it.tlb[1].get(words) << 1;
-                cached[it.active.get(words) as usize & 7] |= tlb as u8;
+                let [pte, pmd] = it.tlb.map(|tlb| u8::from(tlb.get(words) != 0));
+                cached[it.active.get(words) as usize & 7] |= pte | pmd << 1;
             }
         }
         for (m, it) in self.mms.iter().enumerate() {

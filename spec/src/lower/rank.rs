@@ -10,6 +10,7 @@ use shootdown_ir::eval;
 use shootdown_ir::export::range;
 use shootdown_ir::expr::{Binary, Unary};
 use shootdown_ir::machine::{Machine, Slot};
+use shootdown_ir::reduce::fill;
 use shootdown_ir::system::{CellId, Step, System, X};
 
 /// Fills of translations count 1 each; everything else outweighs all of them.
@@ -78,7 +79,12 @@ impl Weights {
                 }
             }
             for tlb in it.tlb {
-                term(tlb, &|cached| 1 - cached as u64);
+                // With a third value: one that may be cached can still be cached for sure.
+                let most = lowered.system.cells[tlb.0 as usize].hi;
+                term(tlb, &|cached| match cached {
+                    0 => most as u64,
+                    cached => (most - 1) as u64 * u64::from(cached == fill::MAYBE),
+                });
             }
         }
         if config.environment.pgd_free_in_irq {

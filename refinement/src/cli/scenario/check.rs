@@ -1,6 +1,6 @@
 //! `check FILE...`: one file with its whole report, several with a line each, two beside each other.
 
-use super::{exit_code, limits, options};
+use super::{exit_code, limits, options, reduced};
 use crate::cli::Format;
 use crate::cli::check::Args;
 use crate::cli::error::CliError;
@@ -62,7 +62,11 @@ fn single(args: &Args, path: &Path, options: &Options) -> Result<ExitCode, CliEr
         }
     };
     let machine = scenario.machine();
-    let checked = check(&scenario, &machine, limits(options, 1));
+    let checked = check(
+        &scenario,
+        &machine,
+        reduced(limits(options, 1), args.reduce),
+    );
     if let Some(name) = &args.property
         && checked.outcome.result(name).is_none()
     {
@@ -187,7 +191,11 @@ fn one(args: &Args, file: &Path, options: &Options, share: usize, width: usize) 
         }
     };
     let machine = scenario.machine();
-    let checked = check(&scenario, &machine, limits(options, share));
+    let checked = check(
+        &scenario,
+        &machine,
+        reduced(limits(options, share), args.reduce),
+    );
     let code = exit_code(&checked);
     let more = (args.verbose && code != ExitCode::AsPromised).then(|| {
         let report = text::report(&checked, Wanted::default(), &text_options(args));
@@ -217,8 +225,16 @@ fn compared(
         Scenario::read_with(after, memory)?,
     );
     let machines = (before.machine(), after.machine());
-    let old = check(&before, &machines.0, limits(options, 1));
-    let new = check(&after, &machines.1, limits(options, 1));
+    let old = check(
+        &before,
+        &machines.0,
+        reduced(limits(options, 1), args.reduce),
+    );
+    let new = check(
+        &after,
+        &machines.1,
+        reduced(limits(options, 1), args.reduce),
+    );
     let comparison = compare(&old, &new);
     match args.format {
         Format::Json => output::print_json(&comparison)?,

@@ -75,21 +75,19 @@ impl Lowered<'_> {
     }
 
     /// Facts that depend on more than the place.
-    fn conditions(&self, cpu: usize, level: usize, place: Place, add: &mut impl FnMut(usize, X)) {
+    pub(super) fn conditions(
+        &self,
+        cpu: usize,
+        level: usize,
+        place: Place,
+        add: &mut impl FnMut(usize, X),
+    ) {
         let op = self.config.program(place.program).line(place.pc).op;
         let reg = |reg: Reg| match self.cells.regs[2 * cpu + level][reg as usize] {
             Some(cell) => cell.get().is(1),
             None => X::FALSE,
         };
-        let cached = |mm: MmId, entry: Entry| {
-            X::any(self.cells.cpus.iter().map(|it| {
-                X::all([
-                    it.loaded.get().is(1),
-                    it.active.get().is(self.mm_number(mm)),
-                    it.tlb[entry as usize].get().is(1),
-                ])
-            }))
-        };
+        let cached = |mm: MmId, entry: Entry| self.cached(mm, entry);
         let translates = |mm: MmId, entry: Entry| {
             let it = self.cells.mms[mm.index()].entries[entry as usize];
             it.present.get().is(1).and(it.table.get().is(0))
