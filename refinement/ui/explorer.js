@@ -189,7 +189,8 @@ export function openExplorer(place, context, link, embedded) {
         const choice = statements[Math.floor(Math.random() * statements.length)];
         row += 1;
         answer = prepare(await getJson("run", { subject: mine.subject, schedule: choice.schedule, at: row }));
-        if (closed || run !== mine) return;
+        // Another run is on screen by now; the same one with its fates is not another.
+        if (closed || run.schedule !== mine.schedule) return;
       }
       await load({ schedule: answer.schedule, at: row }, "push");
       say(`a random run of ${run.states.length - 1} steps`);

@@ -46,7 +46,7 @@ fn every_story_has_the_verdict_that_it_tells_of() {
 fn a_cell_that_holds_opens_its_case() {
     let (server, browser) = (Server::start(), Chromium::start());
     let mut page = browser.open(&format!("http://{}/", server.address));
-    page.wait("document.querySelector('#cell-tracked-nosplit.holds') && document.querySelector('#cell-v2.6.37-nosplit.violated, [id=\"cell-v2.6.37-nosplit\"].violated')");
+    page.wait("document.querySelector('#cell-tracked-nosplit.holds') && document.querySelector('[id=\"cell-v2.6.37-nosplit\"].violated')");
     assert_eq!(
         page.eval("document.querySelector('#cell-tracked-nosplit .cell-marks').children.length"),
         4
