@@ -136,3 +136,22 @@ fn every_edit_that_is_listed_can_be_made_and_is_judged_as_its_search_says() {
     }
     assert!(caught > 40 && same > 10, "{caught} caught, {same} the same");
 }
+
+/// What nothing depends on makes no difference negated either; what is always true where it matters does.
+#[test]
+fn a_clause_is_negated_where_it_is_always_true() {
+    let config = aging();
+    let editable = Editable::new(lower(&config).expect("it can be lowered"));
+    let baseline = editable.baseline(ALWAYS).expect("it is not cut off");
+    let start = spot(&editable, "page_referenced_one_pte", "start");
+    let alive = "mm->life == 2".to_string();
+    let differs = |change: &Change| {
+        let edited = editable.edited(start, change).expect("it is there");
+        let differs = editable.differs(&baseline, &edited, &NEVER);
+        differs.expect("it is not cut off")
+    };
+    let (of, clause) = (None, alive.clone());
+    assert!(!differs(&Change::Clause { of, clause }));
+    let (of, clause) = (None, alive);
+    assert!(differs(&Change::Opposite { of, clause }));
+}

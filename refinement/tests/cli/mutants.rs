@@ -92,8 +92,15 @@ fn random_edits_are_the_same_for_the_same_seed_and_each_has_a_fate() {
     let json = edits(7);
     assert_eq!(json["schema"], "shootdown/mutants-generated/1");
     assert_eq!((&json["edits"], &json["cells"]), (&12.into(), &2.into()));
-    let sum = ["caught", "equivalent_here", "not_reached", "survived"]
-        .map(|fate| json[fate].as_u64().unwrap());
+    let sum = [
+        "caught",
+        "equivalent_here",
+        "redundant",
+        "untested",
+        "not_reached",
+        "survived",
+    ]
+    .map(|fate| json[fate].as_u64().unwrap());
     assert_eq!(sum.iter().sum::<u64>(), 12);
     assert!(sum[0] > 0);
     assert_eq!(json["faults"], edits(7)["faults"]);

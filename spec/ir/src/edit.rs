@@ -2,8 +2,9 @@
 //! made of, what it is without a part of it, and whether a change makes any difference in a state.
 
 use crate::expr::{Binary, Unary};
-use crate::machine::{Machine, View};
-use crate::system::{Assign, CellRef, ContextId, X};
+use crate::machine::Machine;
+use crate::system::{Assign, CellRef, ContextId, Step, System, X};
+use std::collections::BTreeMap;
 
 /// Calls `f` with every atom of a condition: what stands between `&&`, `||` and `!`.
 pub fn atoms<'x>(x: &'x X, f: &mut impl FnMut(&'x X)) {
@@ -32,6 +33,21 @@ pub fn without(x: &X, gone: &mut impl FnMut(&X) -> bool) -> Option<X> {
         X::Const(_) => Some(x.clone()),
         atom if gone(atom) => None,
         atom => Some(atom.clone()),
+    }
+}
+
+/// The condition with the atoms that `which` picks asked the other way round.
+#[must_use]
+pub fn negated(x: &X, which: &mut impl FnMut(&X) -> bool) -> X {
+    match x {
+        X::Binary(op @ (Binary::And | Binary::Or), a, b) => {
+            let (a, b) = (negated(a, which), negated(b, which));
+            X::Binary(*op, Box::new(a), Box::new(b))
+        }
+        X::Unary(Unary::Not, a) => X::Unary(Unary::Not, Box::new(negated(a, which))),
+        X::Const(c) => X::Const(*c),
+        atom if which(atom) => atom.clone().not(),
+        atom => atom.clone(),
     }
 }
 
@@ -64,31 +80,59 @@ pub fn reads_replaced(assign: &Assign, by: &mut impl FnMut(&X) -> Option<X>) -> 
     }
 }
 
-/// Two systems with the same cells, contexts and places: does a state have other successors in the second?
+/// An edit of a system: the steps and the conditions of contexts that are others.
+#[derive(Clone, Debug, Default)]
+pub struct Edits {
+    /// By number.
+    pub steps: BTreeMap<u32, Step>,
+    /// By context: its `executes` and its `arrives`.
+    pub gates: BTreeMap<u32, (X, X)>,
+}
+
+impl Edits {
+    /// Is nothing edited?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.gates.is_empty()
+    }
+
+    /// The system with the edits in it.
+    #[must_use]
+    pub fn applied(&self, system: &System) -> System {
+        let mut system = system.clone();
+        for (&number, step) in &self.steps {
+            system.steps[number as usize] = step.clone();
+        }
+        for (&context, (executes, arrives)) in &self.gates {
+            let it = &mut system.contexts[context as usize];
+            (it.executes, it.arrives) = (executes.clone(), arrives.clone());
+        }
+        system
+    }
+}
+
+/// A system and an edit of it: does a state have other successors with the edit?
 #[derive(Debug)]
 pub struct Compare<'a> {
-    before: &'a Machine<'a>,
-    after: &'a Machine<'a>,
+    machine: &'a Machine<'a>,
+    edits: &'a Edits,
     /// Contexts whose steps may differ, and at which of their places.
     touched: Vec<(ContextId, Vec<bool>)>,
 }
 
 impl<'a> Compare<'a> {
-    /// Prepares it: looks where steps or conditions of contexts differ at all.
-    pub fn new(before: &'a Machine<'a>, after: &'a Machine<'a>) -> Compare<'a> {
-        let (old, new) = (before.system(), after.system());
-        let same = |&number: &u32| {
-            let (a, b) = (&old.steps[number as usize], &new.steps[number as usize]);
-            a.ready == b.ready && a.assigns == b.assigns && a.checks == b.checks
-        };
-        let contexts = old.contexts.iter().zip(&new.contexts).enumerate();
-        let touched = contexts.map(|(c, (a, b))| {
-            let places = a.steps.iter().enumerate().map(|(place, steps)| {
-                let gates = match place {
-                    0 => a.arrives == b.arrives,
-                    _ => a.executes == b.executes,
-                };
-                !(steps.is_empty() || gates && steps.iter().all(same))
+    /// Prepares it: looks at which places something is edited.
+    pub fn new(machine: &'a Machine<'a>, edits: &'a Edits) -> Compare<'a> {
+        let contexts = machine.system().contexts.iter().enumerate();
+        let touched = contexts.map(|(c, it)| {
+            let gate = edits.gates.get(&(c as u32));
+            let places = it.steps.iter().enumerate().map(|(place, steps)| {
+                let gates = gate.is_some_and(|(executes, arrives)| match place {
+                    0 => *arrives != it.arrives,
+                    _ => *executes != it.executes,
+                });
+                let edited = |number: &u32| edits.steps.contains_key(number);
+                !steps.is_empty() && (gates || steps.iter().any(edited))
             });
             (ContextId(c as u32), places.collect::<Vec<_>>())
         });
@@ -96,66 +140,65 @@ impl<'a> Compare<'a> {
             .filter(|(_, places)| places.contains(&true))
             .collect();
         Compare {
-            before,
-            after,
+            machine,
+            edits,
             touched,
         }
     }
 
-    /// Does anything differ at all?
-    pub fn is_empty(&self) -> bool {
-        self.touched.is_empty()
-    }
-
     /// Does some context stand where its steps may differ?
     pub fn is_reached(&self, words: &[u64]) -> bool {
-        let view = self.before.view(words);
+        let view = self.machine.view(words);
         let mut touched = self.touched.iter();
         touched.any(|(c, places)| places[view.place(*c) as usize])
     }
 
-    /// Does the state have other successors, or others that cannot be had, in the second system? Where it does in no
-    /// reachable state of the first, both have the same reachable states and transitions.
+    /// Does the state have other successors, or others that cannot be had, with the edit? Where it does in no reachable
+    /// state, the edited system has the same reachable states and transitions.
     pub fn differ(&self, words: &[u64]) -> bool {
-        let view = self.before.view(words);
+        let view = self.machine.view(words);
         self.touched.iter().any(|(c, places)| {
             let place = view.place(*c) as usize;
-            places[place] && {
-                successors(self.before, view, *c, place, words)
-                    != successors(self.after, self.after.view(words), *c, place, words)
-            }
+            places[place]
+                && self.successors(*c, place, words, false)
+                    != self.successors(*c, place, words, true)
         })
     }
-}
 
-/// What one context makes of a state, in order; `None` for a step that cannot be carried out.
-fn successors(
-    machine: &Machine<'_>,
-    view: View<'_>,
-    context: ContextId,
-    place: usize,
-    words: &[u64],
-) -> Vec<Option<Vec<u64>>> {
-    let it = &machine.system().contexts[context.index()];
-    let gate = match place {
-        0 => &it.arrives,
-        _ => &it.executes,
-    };
-    if !view.is(gate) {
-        return Vec::new();
+    /// What one context makes of a state, in order; `None` for a step that cannot be carried out.
+    fn successors(
+        &self,
+        context: ContextId,
+        place: usize,
+        words: &[u64],
+        edited: bool,
+    ) -> Vec<Option<Vec<u64>>> {
+        let system = self.machine.system();
+        let it = &system.contexts[context.index()];
+        let (executes, arrives) = match self.edits.gates.get(&context.0) {
+            Some((executes, arrives)) if edited => (executes, arrives),
+            _ => (&it.executes, &it.arrives),
+        };
+        let gate = if place == 0 { arrives } else { executes };
+        let view = self.machine.view(words);
+        if !view.is(gate) {
+            return Vec::new();
+        }
+        let steps = it.steps[place].iter().map(|number| {
+            let other = self.edits.steps.get(number).filter(|_| edited);
+            other.unwrap_or(&system.steps[*number as usize])
+        });
+        let mut all: Vec<_> = steps
+            .filter(|step| view.value(&step.ready) != Some(0))
+            .map(|step| {
+                let mut next = words.to_vec();
+                let done = view.is(&step.ready) && self.machine.apply(&mut next, step).is_ok();
+                done.then_some(next)
+            })
+            .collect();
+        all.sort_unstable();
+        all
     }
-    let steps = it.steps[place].iter();
-    let steps = steps.map(|&number| &machine.system().steps[number as usize]);
-    let mut all: Vec<_> = steps
-        .filter(|step| view.value(&step.ready) != Some(0))
-        .map(|step| {
-            let mut next = words.to_vec();
-            let done = view.is(&step.ready) && machine.apply(&mut next, step).is_ok();
-            done.then_some(next)
-        })
-        .collect();
-    all.sort_unstable();
-    all
 }
 
 #[cfg(test)]
@@ -178,6 +221,14 @@ mod tests {
         assert_eq!(gone(1), Some(is(0, 1).and(is(2, 1).not())));
         assert_eq!(without(&x, &mut |_| true), None);
         assert_eq!(gone(3), Some(x));
+    }
+
+    #[test]
+    fn an_atom_is_negated_where_it_stands() {
+        let x = is(0, 1).and(is(1, 1).or(is(2, 1)).not());
+        let new = negated(&x, &mut |atom| *atom == is(1, 1));
+        let want = is(0, 1).and(is(1, 1).not().or(is(2, 1)).not());
+        assert_eq!(new, want);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use words::Words;
 /// A step of the protocol, the same in every configuration that has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Spot {
-    /// The program; `hardware` for the page walker; `every task`, `every interrupt`.
+    /// The program; `hardware` for the page walker; `every task`, `every interrupt`, `every unlock`.
     pub program: &'static str,
     /// The kernel function that contains the statement.
     pub function: &'static str,
@@ -54,6 +54,13 @@ impl fmt::Display for Spot {
 pub enum Change {
     /// A clause is left out: of the guard, or of the condition of an assignment.
     Clause {
+        /// The assignment; `None`: the guard.
+        of: Option<String>,
+        /// The clause.
+        clause: String,
+    },
+    /// A clause is asked the other way round: whether anything depends on it at all. Never drawn.
+    Opposite {
         /// The assignment; `None`: the guard.
         of: Option<String>,
         /// The clause.
@@ -109,6 +116,7 @@ impl Change {
         match self {
             Change::Clause { of: None, .. } => "guard clause dropped",
             Change::Clause { of: Some(_), .. } => "condition clause dropped",
+            Change::Opposite { .. } => "clause negated",
             Change::Drop(_) => "assignment dropped",
             Change::Always(_) => "condition dropped",
             Change::Guard(true) => "guard widened",
@@ -119,6 +127,16 @@ impl Change {
             Change::Constant { .. } => "wrong constant",
             Change::Skip => "statement skipped",
             Change::Nothing => "nothing",
+        }
+    }
+}
+
+impl Change {
+    /// The clause that is left out, where it is one.
+    pub fn clause(&self) -> Option<&str> {
+        match self {
+            Change::Clause { clause, .. } => Some(clause),
+            _ => None,
         }
     }
 }
@@ -140,6 +158,9 @@ impl fmt::Display for Change {
         };
         match self {
             Change::Clause { of, clause } => write!(f, "{} without `{}`", place(of), short(clause)),
+            Change::Opposite { of, clause } => {
+                write!(f, "{} with `{}` negated", place(of), short(clause))
+            }
             Change::Drop(assign) => write!(f, "`{}` left out", short(assign)),
             Change::Always(assign) => write!(f, "`{}` done without the if", short(assign)),
             Change::Guard(true) => write!(f, "guard always true"),
@@ -167,6 +188,9 @@ pub struct Editable<'a> {
     spots: BTreeMap<Spot, Vec<u32>>,
 }
 
+/// What every unlock does to the queue of its lock is written once and the same for all: one spot stands for them.
+const EVERY_UNLOCK: &str = "every unlock";
+
 /// The gates of tasks and of interrupts, which are conditions of contexts.
 const GATES: [&str; 2] = ["every task", "every interrupt"];
 
@@ -182,6 +206,19 @@ impl<'a> Editable<'a> {
         for number in 0..it.lowered.system.steps.len() {
             let spot = it.spot_of(number as u32);
             it.spots.entry(spot).or_default().push(number as u32);
+        }
+        let unlocks = it.spots.iter().filter(|(spot, _)| spot.op == "Unlock");
+        let unlocks: Vec<u32> = unlocks.flat_map(|(_, steps)| steps).copied().collect();
+        if !unlocks.is_empty() {
+            let spot = Spot {
+                program: EVERY_UNLOCK,
+                function: "",
+                statement: "hands the lock on",
+                op: "HandOn".to_string(),
+                nth: 1,
+                when: String::new(),
+            };
+            it.spots.insert(spot, unlocks);
         }
         for (level, program) in GATES.into_iter().enumerate() {
             let when = it.words(it.gate_here(level)).x(it.gate(level));
@@ -231,6 +268,28 @@ impl<'a> Editable<'a> {
             lowered: &self.lowered,
             roles: &self.roles,
             here,
+            lock: None,
+        }
+    }
+
+    /// The lock that is released there, by its number.
+    fn unlocks(&self, here: Here) -> Option<i64> {
+        if here.level > 1 || here.place.program == ProgramId::None {
+            return None;
+        }
+        let program = self.lowered.config.program(here.place.program);
+        match program.line(here.place.pc).op {
+            Op::Unlock(lock) => Some(self.lowered.lock_number_of(lock, here.place) as i64),
+            _ => None,
+        }
+    }
+
+    /// The same in an unlock, where its lock has no other name.
+    fn words_of_queue(&self, here: Here) -> Words<'_> {
+        let lock = self.unlocks(here).unwrap_or_default();
+        Words {
+            lock: Some(self.roles.lock_words(&here, lock)),
+            ..self.words(here)
         }
     }
 

@@ -39,6 +39,8 @@ struct Tally {
     /// By whoever noticed.
     by_check: BTreeMap<&'static str, usize>,
     equivalent: usize,
+    redundant: usize,
+    untested: usize,
     not_reached: usize,
     survived: usize,
     argued: usize,
@@ -50,6 +52,8 @@ impl Tally {
         let mut tally = Tally {
             by_check: BTreeMap::new(),
             equivalent: 0,
+            redundant: 0,
+            untested: 0,
             not_reached: 0,
             survived: 0,
             argued: 0,
@@ -62,6 +66,8 @@ impl Tally {
                     *tally.by_check.entry(check).or_default() += 1;
                 }
                 Fate::Equivalent(_) => tally.equivalent += 1,
+                Fate::Redundant => tally.redundant += 1,
+                Fate::Untested(_) => tally.untested += 1,
                 Fate::NotReached => tally.not_reached += 1,
                 Fate::Survived => tally.survived += 1,
             }
@@ -91,11 +97,14 @@ impl Tried {
 }
 
 impl Run {
-    /// Is it caught, or said why not? That nothing differs explains a random edit; of a clause that can go unnoticed
-    /// somebody has to say whether it is redundant.
+    /// Is it caught, or said why not? That no state differs explains a random edit, and a clause that is always true where
+    /// anything depends on it; a clause on which nothing depends is not tested.
     fn is_explained(&self, tried: &Tried) -> bool {
-        let equivalent = matches!(tried.fate, Fate::Equivalent(_));
-        tried.is_caught() || tried.argued.is_some() || equivalent && !self.only_survivors
+        match tried.fate {
+            Fate::Caught { .. } | Fate::Redundant => true,
+            Fate::Equivalent(_) | Fate::Untested(_) if !self.only_survivors => true,
+            _ => tried.argued.is_some(),
+        }
     }
 
     fn exit_code(&self) -> ExitCode {

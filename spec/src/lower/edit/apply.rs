@@ -2,44 +2,56 @@
 
 use super::words::Words;
 use super::{Change, Editable, Spot};
-use shootdown_ir::edit::{reads_replaced, replaced, without};
-use shootdown_ir::system::{Assign, Cell, CellId, Step, System, X};
+use shootdown_ir::edit::{Edits, negated, reads_replaced, replaced, without};
+use shootdown_ir::system::{Assign, Cell, CellId, Step, X};
 
 impl Editable<'_> {
-    /// The system with a change; `None` where the configuration does not have what is changed.
-    pub fn edited(&self, spot: &Spot, change: &Change) -> Option<System> {
+    /// What a change edits; `None` where the configuration does not have what is changed.
+    pub fn edited(&self, spot: &Spot, change: &Change) -> Option<Edits> {
         let steps = self.spots.get(spot)?;
-        let mut system = self.lowered.system.clone();
-        let mut changed = false;
-        if steps.is_empty() {
-            let level = super::GATES.iter().position(|g| *g == spot.program)?;
-            changed = self.edit_gates(level, change, &mut system);
+        let mut edits = Edits::default();
+        if let Some(level) = super::GATES.iter().position(|g| *g == spot.program) {
+            self.edit_gates(level, change, &mut edits);
         }
         for &number in steps {
-            let words = self.words(self.here(number));
-            let step = &mut system.steps[number as usize];
-            changed |= self.edit(&words, step, change);
+            let here = self.here(number);
+            let words = match spot.program {
+                super::EVERY_UNLOCK => self.words_of_queue(here),
+                _ => self.words(here),
+            };
+            let mut step = self.lowered.system.steps[number as usize].clone();
+            if self.edit(&words, &mut step, change) {
+                edits.steps.insert(number, step);
+            }
         }
-        changed.then_some(system)
+        (!edits.is_empty()).then_some(edits)
     }
 
-    fn edit_gates(&self, level: usize, change: &Change, system: &mut System) -> bool {
-        let Change::Clause { of: None, clause } = change else {
-            return false;
+    fn edit_gates(&self, level: usize, change: &Change, edits: &mut Edits) {
+        let (clause, negated) = match change {
+            Change::Clause { of: None, clause } => (clause, false),
+            Change::Opposite { of: None, clause } => (clause, true),
+            _ => return,
         };
-        let mut changed = false;
         for code in (level..2 * self.lowered.config.cpus()).step_by(2) {
             let here = super::Here {
                 cpu: code / 2,
                 ..self.gate_here(level)
             };
             let words = self.words(here);
-            let context = &mut system.contexts[code];
-            for gate in [&mut context.executes, &mut context.arrives] {
-                changed |= drop_clause(&words, gate, clause);
+            let context = &self.lowered.system.contexts[code];
+            let (mut executes, mut arrives) = (context.executes.clone(), context.arrives.clone());
+            let mut changed = false;
+            for gate in [&mut executes, &mut arrives] {
+                changed |= match negated {
+                    true => negate_clause(&words, gate, clause),
+                    false => drop_clause(&words, gate, clause),
+                };
+            }
+            if changed {
+                edits.gates.insert(code as u32, (executes, arrives));
             }
         }
-        changed
     }
 
     /// Makes the change in one copy; was there anything to change?
@@ -60,6 +72,19 @@ impl Editable<'_> {
                         when: left,
                         ..a.clone()
                     })
+                },
+            ),
+            Change::Opposite { of: None, clause } => negate_clause(words, &mut step.ready, clause),
+            Change::Opposite {
+                of: Some(text),
+                clause,
+            } => each(
+                step,
+                |a| is(a, text),
+                |a| {
+                    let mut new = a.clone();
+                    negate_clause(words, new.when.as_mut()?, clause);
+                    Some(new)
                 },
             ),
             Change::Drop(text) => {
@@ -199,6 +224,13 @@ fn near(cell: &Cell, c: i64) -> i64 {
 
 fn drop_clause(words: &Words<'_>, x: &mut X, clause: &str) -> bool {
     let new = without(x, &mut |atom| words.x(atom) == clause).unwrap_or(X::TRUE);
+    let changed = new != *x;
+    *x = new;
+    changed
+}
+
+fn negate_clause(words: &Words<'_>, x: &mut X, clause: &str) -> bool {
+    let new = negated(x, &mut |atom| words.x(atom) == clause);
     let changed = new != *x;
     *x = new;
     changed

@@ -15,18 +15,20 @@ impl Editable<'_> {
         let Some(steps) = self.spots.get(spot) else {
             return changes;
         };
-        if steps.is_empty() {
-            for level in 0..2 {
-                if spot.program == super::GATES[level] {
-                    let words = self.words(self.gate_here(level));
-                    clauses(&words, None, self.gate(level), &mut changes);
-                }
-            }
+        if let Some(level) = super::GATES.iter().position(|g| *g == spot.program) {
+            let words = self.words(self.gate_here(level));
+            clauses(&words, None, self.gate(level), &mut changes);
             return changes;
         }
         for &number in steps {
             let step = &self.lowered.system.steps[number as usize];
-            self.changes_of(self.here(number), step, &mut changes);
+            let here = self.here(number);
+            match spot.program {
+                super::EVERY_UNLOCK => {
+                    self.changes_of_queue(&self.words_of_queue(here), step, &mut changes);
+                }
+                _ => self.changes_of(here, step, &mut changes),
+            }
         }
         changes
     }
@@ -38,8 +40,27 @@ impl Editable<'_> {
         changes
     }
 
+    /// What an unlock does if somebody waits: all of it but the release itself.
+    fn changes_of_queue(&self, words: &Words<'_>, step: &Step, changes: &mut BTreeSet<Change>) {
+        for assign in step.assigns.iter().filter(|a| a.when.is_some()) {
+            let text = words.assign(assign);
+            changes.insert(Change::Drop(text.clone()));
+            changes.insert(Change::Always(text.clone()));
+            for x in assign.when.iter().chain([&assign.value]) {
+                self.operands(words, Some(&text), x, changes);
+            }
+            if let Some(when) = &assign.when {
+                clauses(words, Some(&text), when, changes);
+            }
+        }
+    }
+
     fn changes_of(&self, here: Here, step: &Step, changes: &mut BTreeSet<Change>) {
         let words = self.words(here);
+        // What becomes of who waits is every unlock's.
+        let unlock = step.at != 0 && self.unlocks(here).is_some();
+        let assigns = step.assigns.iter();
+        let assigns: Vec<_> = assigns.filter(|a| !unlock || a.when.is_none()).collect();
         clauses(&words, None, &step.ready, changes);
         self.operands(&words, None, &step.ready, changes);
         constants(&words, &step.ready, changes);
@@ -48,11 +69,10 @@ impl Editable<'_> {
         }
         changes.insert(Change::Guard(false));
         self.narrower(&words, changes);
-        let own = |a: &&Assign| !words.is_place(a);
-        if step.assigns.iter().filter(own).count() > 0 {
+        if assigns.iter().any(|a| !words.is_place(a)) {
             changes.insert(Change::Skip);
         }
-        for assign in &step.assigns {
+        for assign in &assigns {
             let text = words.assign(assign);
             changes.insert(Change::Drop(text.clone()));
             if let Some(when) = &assign.when {
@@ -78,8 +98,8 @@ impl Editable<'_> {
                 changes.insert(Change::Constant { of, part: text });
             }
         }
-        for (i, a) in step.assigns.iter().enumerate() {
-            for b in &step.assigns[i + 1..] {
+        for (i, a) in assigns.iter().enumerate() {
+            for b in &assigns[i + 1..] {
                 if depends(a, b) {
                     changes.insert(Change::Swap(words.assign(a), words.assign(b)));
                 }

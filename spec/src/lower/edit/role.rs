@@ -297,7 +297,7 @@ impl Roles {
         }
     }
 
-    fn lock_words(&self, here: &Here, lock: i64) -> String {
+    pub(super) fn lock_words(&self, here: &Here, lock: i64) -> String {
         let slots = i64::from(self.slots);
         match lock - 2 {
             ..0 => "pgd_lock".to_string(),

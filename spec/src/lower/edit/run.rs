@@ -5,7 +5,7 @@ use crate::check::verdicts;
 use crate::lower::facts::{self, Facts};
 use crate::property::PROPERTIES;
 use crate::verdict::Verdict;
-use shootdown_ir::edit::Compare;
+use shootdown_ir::edit::{Compare, Edits};
 use shootdown_ir::levels::{self, Observe, Stopped};
 use shootdown_ir::machine::Machine;
 use shootdown_ir::packed::Packed;
@@ -204,8 +204,9 @@ impl Editable<'_> {
     ///
     /// # Errors
     /// If it was cut off, but not by the number of states.
-    pub fn outcome(&self, edited: &System, limits: Limits<'_>) -> Result<Outcome, CutOff> {
-        Ok(self.search(edited, limits, false)?.outcome)
+    pub fn outcome(&self, edited: &Edits, limits: Limits<'_>) -> Result<Outcome, CutOff> {
+        let edited = edited.applied(&self.lowered.system);
+        Ok(self.search(&edited, limits, false)?.outcome)
     }
 
     fn search(&self, system: &System, limits: Limits<'_>, keep: bool) -> Result<Baseline, CutOff> {
@@ -276,14 +277,36 @@ impl Editable<'_> {
         steps.map(|&step| baseline.taken[step as usize]).sum()
     }
 
+    /// Looks whether any state that is reached without the edit has other successors with it, up to the first.
+    ///
+    /// # Errors
+    /// If somebody raised the flag.
+    pub fn differs(
+        &self,
+        baseline: &Baseline,
+        edited: &Edits,
+        cancel: &AtomicBool,
+    ) -> Result<bool, CutOff> {
+        let machine = Machine::new(&self.lowered.system);
+        let compare = Compare::new(&machine, edited);
+        for (i, words) in baseline.states.chunks_exact(baseline.words).enumerate() {
+            if i % 4096 == 0 && cancel.load(Relaxed) {
+                return Err(CutOff);
+            }
+            if compare.differ(words) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Looks at every state that is reached without the edit.
     ///
     /// # Errors
     /// If somebody raised the flag.
-    pub fn scan(&self, baseline: &Baseline, edited: &System, cancel: &AtomicBool) -> Scan {
-        let before = Machine::new(&self.lowered.system);
-        let after = Machine::new(edited);
-        let compare = Compare::new(&before, &after);
+    pub fn scan(&self, baseline: &Baseline, edited: &Edits, cancel: &AtomicBool) -> Scan {
+        let machine = Machine::new(&self.lowered.system);
+        let compare = Compare::new(&machine, edited);
         let mut seen = Seen::default();
         for (i, words) in baseline.states.chunks_exact(baseline.words).enumerate() {
             if i % 4096 == 0 && cancel.load(Relaxed) {

@@ -11,11 +11,18 @@ pub(super) struct Words<'a> {
     pub(super) lowered: &'a Lowered<'a>,
     pub(super) roles: &'a Roles,
     pub(super) here: Here,
+    /// The lock that is called just that.
+    pub(super) lock: Option<String>,
 }
 
 impl Words<'_> {
     pub(super) fn cell(&self, r: &CellRef) -> String {
-        let name = self.roles.words(&self.here, r.base);
+        let mut name = self.roles.words(&self.here, r.base);
+        if let Some(lock) = &self.lock
+            && (name.starts_with("owner of ") || name.ends_with(" reads pgd_lock"))
+        {
+            name = name.replace(lock, "the lock");
+        }
         match &r.index {
             Some(index) => format!("{name}[{}]", self.x(index)),
             None => name,
@@ -71,7 +78,11 @@ impl Words<'_> {
 
     fn value(&self, cell: &CellRef, value: i64) -> String {
         let named = self.roles.value_words(&self.here, cell.base, value);
-        named.unwrap_or_else(|| value.to_string())
+        match named {
+            Some(named) if self.lock.as_ref() == Some(&named) => "the lock".to_string(),
+            Some(named) => named,
+            None => value.to_string(),
+        }
     }
 
     /// An assignment.

@@ -28,6 +28,14 @@ impl Subject<'_> {
     pub(super) fn states(&self) -> u64 {
         self.baseline.outcome.states
     }
+
+    /// Has some reached state other successors with the change? `None` if it was cut off.
+    fn differs(&self, spot: &Spot, change: &Change, cancel: &AtomicBool) -> Option<bool> {
+        let Some(edited) = self.editable.edited(spot, change) else {
+            return Some(false);
+        };
+        self.editable.differs(&self.baseline, &edited, cancel).ok()
+    }
 }
 
 /// A statement and what is changed there.
@@ -55,6 +63,11 @@ pub(super) enum Fate {
     },
     /// No state that is reached in any cell has other successors.
     Equivalent(&'static str),
+    /// So it is without this clause, and with the clause negated some state has: the clause is always true where anything
+    /// depends on it.
+    Redundant,
+    /// Whether this clause is true makes no difference to any state that is reached in any cell.
+    Untested(&'static str),
     /// No cell reaches the statement.
     NotReached,
     /// Nobody noticed.
@@ -165,8 +178,7 @@ pub(super) fn draw(subjects: &[Subject<'_>], count: u32, seed: u64) -> Vec<Fault
     faults
 }
 
-/// Every clause of every guard and start condition, and of every assignment's condition. What an unlock does to the queue is
-/// the same at every unlock: one stands for all.
+/// Every clause of every guard and start condition, and of every assignment's condition.
 pub(super) fn clauses(subjects: &[Subject<'_>]) -> Vec<Fault> {
     let spots = spots(subjects);
     let all = in_parallel(&spots, |spot| {
@@ -178,14 +190,7 @@ pub(super) fn clauses(subjects: &[Subject<'_>]) -> Vec<Fault> {
         };
         changes.into_iter().map(fault).collect::<Vec<_>>()
     });
-    let mut queue = BTreeSet::new();
-    let mut faults: Vec<Fault> = all.into_iter().flatten().collect();
-    faults.retain(|f| {
-        let of_queue =
-            f.spot.op == "Unlock" && matches!(f.change, Change::Clause { of: Some(_), .. });
-        !of_queue || queue.insert(f.change.clone())
-    });
-    faults
+    all.into_iter().flatten().collect()
 }
 
 /// Tries them all; those that were finished before somebody raised the flag.
@@ -247,18 +252,33 @@ fn one(subjects: &[Subject<'_>], fault: &Fault, cancel: &AtomicBool) -> Option<T
             }
         }
     }
+    let taken = near.iter().any(|n| n.taken > 0);
+    let gate = reached && fault.spot.op == "Gate";
+    let opposite = opposite(&fault.change);
+    let mut matters = false;
+    if let Some(opposite) = &opposite
+        && weak.is_none()
+    {
+        for subject in subjects {
+            matters = matters || subject.differs(&fault.spot, opposite, cancel)?;
+        }
+    }
     let fate = match weak {
         Some((command, differences)) => Fate::Caught {
             command,
             differences,
         },
         None if near.iter().any(|n| n.differs) => Fate::Survived,
-        None if near.iter().all(|n| n.taken == 0) && !(reached && fault.spot.op == "Gate") => {
-            match reached && fault.spot.op != "Start" {
-                true => Fate::Equivalent("never enabled"),
-                false => Fate::NotReached,
-            }
-        }
+        None if opposite.is_some() => match (matters, taken || gate, reached) {
+            (true, ..) => Fate::Redundant,
+            (false, true, _) => Fate::Untested("the rest of the condition decides"),
+            (false, false, true) => Fate::Untested("the step is never enabled"),
+            (false, false, false) => Fate::NotReached,
+        },
+        None if !taken && !gate => match reached && fault.spot.op != "Start" {
+            true => Fate::Equivalent("never enabled"),
+            false => Fate::NotReached,
+        },
         None => Fate::Equivalent(why(&fault.change)),
     };
     near.retain(|n| n.differs || n.taken > 0);
@@ -276,13 +296,24 @@ fn one(subjects: &[Subject<'_>], fault: &Fault, cancel: &AtomicBool) -> Option<T
     })
 }
 
+/// The clause negated, if it is one that is left out.
+fn opposite(change: &Change) -> Option<Change> {
+    match change {
+        Change::Clause { of, clause } => Some(Change::Opposite {
+            of: of.clone(),
+            clause: clause.clone(),
+        }),
+        _ => None,
+    }
+}
+
 /// Why no reached state has other successors.
 fn why(change: &Change) -> &'static str {
     match change {
         Change::Clause { of: None, .. } | Change::Guard(true) | Change::Also { .. } => {
             "always true"
         }
-        Change::Clause { .. } | Change::Always(_) => {
+        Change::Clause { .. } | Change::Opposite { .. } | Change::Always(_) => {
             "always so where the assignment would change anything"
         }
         Change::Guard(false) => "never taken to another state",

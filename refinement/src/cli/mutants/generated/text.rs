@@ -23,7 +23,9 @@ pub(super) fn fate(tried: &Tried) -> String {
             text
         }
         Fate::Equivalent(why) => format!("equivalent here: {why}"),
-        Fate::NotReached => "not reached".to_string(),
+        Fate::Redundant => "redundant: always true where it matters".to_string(),
+        Fate::Untested(why) => format!("untested: {why}"),
+        Fate::NotReached => "untested: not reached".to_string(),
         Fate::Survived => "SURVIVED".to_string(),
     }
 }
@@ -74,6 +76,8 @@ fn word(tried: &Tried) -> &'static str {
     match (&tried.fate, tried.argued) {
         (_, Some(_)) => "argued",
         (Fate::Survived, None) => "SURVIVED",
+        (Fate::Redundant, None) => "redundant",
+        (Fate::Untested(_), None) => "UNTESTED",
         (Fate::NotReached, None) => "UNREACHED",
         (_, None) => "same",
     }
@@ -83,11 +87,13 @@ fn word(tried: &Tried) -> &'static str {
 pub(super) fn summary(run: &Run) -> String {
     let tally = Tally::of(run);
     let mut text = format!(
-        "{}: {} caught ({}), {} equivalent here, {} not reached, {}; {} argued, {} unexplained.\n",
+        "{}: {} caught ({}), {} equivalent here, {} redundant, {} untested, {} not reached, {}; {} argued, {} unexplained.\n",
         output::plural(run.tried.len() as u64, "edit"),
         tally.caught(),
         tally.checks(),
         tally.equivalent,
+        tally.redundant,
+        tally.untested,
         tally.not_reached,
         output::plural(tally.survived as u64, "survivor"),
         tally.argued,
