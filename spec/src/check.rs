@@ -1,6 +1,7 @@
 //! Checks one configuration: every property's verdict from one exploration.
 
 use crate::config::Config;
+use crate::lower::NotLowered;
 use crate::model::{Action, Protocol};
 use crate::program::{PROGRAMS, ProgramId};
 use crate::progress::{self, Failure};
@@ -11,6 +12,8 @@ use crate::property::{
 use crate::search::{Hit, Options, Outcome, Scheduled, Stop, search};
 use crate::trace::Trace;
 use crate::verdict::{Counterexample, PropertyResult, States, Verdict};
+use shootdown_ir::keep::{Keep, ResumeError};
+use std::io::Read;
 use std::time::Duration;
 
 mod memory;
@@ -42,8 +45,10 @@ pub struct CheckResult {
     pub peak_memory_bytes: u64,
     /// The same per distinct state.
     pub bytes_per_state: f64,
-    /// Bound on the odds that a fingerprint collision hid a state.
+    /// Bound on the odds that a fingerprint collision hid a state. A sweep compares states as a whole.
     pub collision_odds: f64,
+    /// It was swept: then there are no levels, and the depth is told as 0.
+    pub swept: Option<Swept>,
 }
 
 impl CheckResult {
@@ -66,7 +71,63 @@ impl CheckResult {
 /// Whatever `options` says of the graph; a bound that cuts the run off makes verdicts *incomplete*, except for what was
 /// seen to be violated.
 pub fn check(protocol: &Protocol, options: &Options) -> CheckResult {
-    packed::check(protocol, options).unwrap_or_else(|| check_with_paths(protocol, options))
+    check_as(protocol, options, How::default())
+        .unwrap_or_else(|_| check_with_paths(protocol, options))
+}
+
+/// How to search, besides the bounds: what only the packed engine can do.
+#[derive(Default)]
+pub struct How<'a> {
+    /// Keeps how far it has come.
+    pub keep: Option<&'a dyn Keep>,
+    /// What was kept earlier, to go on from.
+    pub from: Option<&'a mut dyn Read>,
+    /// Rank by rank, without remembering what was seen, in place of level by level.
+    pub sweep: bool,
+}
+
+/// What a sweep took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Swept {
+    /// Ranks that have states.
+    pub ranks: u64,
+    /// The most states in memory at once.
+    pub most_states: u64,
+}
+
+/// Why the packed engine does not check a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// With a bound on states or depth.
+    #[error("a bound on states or depth is kept by a search that has every path in memory")]
+    Bounds,
+    /// It cannot be lowered.
+    #[error(transparent)]
+    NotLowered(#[from] NotLowered),
+    /// There may be circles, which only a graph in memory shows.
+    #[error(
+        "the rank does not fall at every step ({0}), so that a run may go round in circles, which \
+             only a search that has every step in memory can tell"
+    )]
+    Circles(String),
+    /// A value does not fit, which is a mistake in what is checked.
+    #[error("a value does not fit where it is kept")]
+    Misfit,
+    /// What was kept is not to be gone on from.
+    #[error("{0}")]
+    Resume(#[from] ResumeError),
+}
+
+/// Explores the configuration on packed states and judges every property.
+///
+/// # Errors
+/// Where that cannot be done, or not from what was kept.
+pub fn check_as(
+    protocol: &Protocol,
+    options: &Options,
+    how: How<'_>,
+) -> Result<CheckResult, Refused> {
+    packed::check(protocol, options, how)
 }
 
 /// The same on the host that keeps every path: slower, and what the packed engine is held to.
@@ -136,6 +197,7 @@ where
         peak_memory_bytes: outcome.peak_memory_bytes,
         bytes_per_state: outcome.bytes_per_state,
         collision_odds: outcome.collision_odds,
+        swept: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The verdict on every property of a protocol.
 
-use crate::explore::{Bounds, Cut, Graph, explore, explore_reduced};
+use crate::explore::{Bounds, Cut, Graph, explore, explore_reduced, go_on};
 use crate::machine::Machine;
 use crate::progress::{any_circle, circle};
 use crate::protocol::{Op, Protocol, Rule};
@@ -99,6 +99,16 @@ impl Outcome {
 /// Checks every property that applies to the protocol.
 pub fn check(protocol: &Protocol, machine: &Machine<'_>, bounds: Bounds<'_>) -> Outcome {
     judge(protocol, machine, explore(machine, bounds))
+}
+
+/// The same, going on from what was explored: [`read`](crate::explore::read) gives that.
+pub fn check_from(
+    protocol: &Protocol,
+    machine: &Machine<'_>,
+    bounds: Bounds<'_>,
+    from: Graph,
+) -> Outcome {
+    judge(protocol, machine, go_on(machine, bounds, from))
 }
 
 /// Checks them on states that stand for others, and says which reductions had an effect.

@@ -1,11 +1,15 @@
 //! Every reachable state, level by level, and the graph of steps between them.
 
+use crate::keep::Keep;
 use crate::machine::{Fault, Machine, Moves};
 use crate::reduce::Reducer;
 use crate::system::{CellId, Check, ContextId};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+
+mod kept;
+pub use kept::read;
 
 /// When to stop early.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +24,8 @@ pub struct Bounds<'a> {
     pub until: Option<Instant>,
     /// Somebody else's wish to stop.
     pub cancel: Option<&'a AtomicBool>,
+    /// Keeps how far it has come, when it is time and when a bound or a signal ends it.
+    pub keep: Option<&'a dyn Keep>,
 }
 
 /// Why an exploration is not complete.
@@ -73,9 +79,33 @@ pub struct Graph {
     passed: Vec<u64>,
     /// Does a state stand for another one that it leads to?
     pub folded: bool,
+    /// What grew out of its cell first.
+    grows: Option<CellId>,
 }
 
 impl Graph {
+    /// No state yet.
+    fn nothing(machine: &Machine<'_>) -> Graph {
+        let contexts = machine.system().contexts.iter();
+        Graph {
+            words: machine.words(),
+            states: Vec::new(),
+            rows: vec![0],
+            edges: Vec::new(),
+            expanded: 0,
+            levels: vec![0],
+            failed: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            faults: Vec::new(),
+            excused: Vec::new(),
+            reached: contexts.map(|c| vec![false; c.steps.len()]).collect(),
+            cut: None,
+            grows: None,
+            passed: Vec::new(),
+            folded: false,
+        }
+    }
+
     /// Contexts whose steps were taken at once after a transition of the state, by its position among them.
     pub fn passed(&self, number: u32, transition: usize) -> u64 {
         let at = self.rows[number as usize] as usize + transition;
@@ -145,11 +175,16 @@ struct Index {
 const FREE: u32 = u32::MAX;
 
 impl Index {
-    fn new() -> Index {
-        Index {
-            slots: vec![FREE; 1 << 10],
-            len: 0,
-        }
+    /// Of these states, which differ.
+    fn new(states: &[u64], words: usize) -> Index {
+        let len = states.len() / words;
+        let slots = (len * 2).next_power_of_two().max(1 << 10);
+        let mut index = Index {
+            slots: vec![FREE; slots],
+            len,
+        };
+        index.fill(states, words);
+        index
     }
 
     /// Multiplies word by word into 128 bits and folds (as wyhash does). States are compared word by word, so that a bad
@@ -189,16 +224,19 @@ impl Index {
     }
 
     fn grow(&mut self, states: &[u64], words: usize) {
-        let mut slots = vec![FREE; self.slots.len() * 2];
-        let mask = slots.len() - 1;
+        self.slots = vec![FREE; self.slots.len() * 2];
+        self.fill(states, words);
+    }
+
+    fn fill(&mut self, states: &[u64], words: usize) {
+        let mask = self.slots.len() - 1;
         for (number, state) in states.chunks_exact(words).enumerate() {
             let mut at = Index::hash(state) & mask;
-            while slots[at] != FREE {
+            while self.slots[at] != FREE {
                 at = (at + 1) & mask;
             }
-            slots[at] = number as u32;
+            self.slots[at] = number as u32;
         }
-        self.slots = slots;
     }
 }
 
@@ -214,28 +252,8 @@ pub fn explore_reduced(
     bounds: Bounds<'_>,
     reducer: Option<&Reducer>,
 ) -> Graph {
-    let system = machine.system();
-    let mut graph = Graph {
-        words: machine.words(),
-        states: Vec::new(),
-        rows: vec![0],
-        edges: Vec::new(),
-        expanded: 0,
-        levels: vec![0],
-        failed: BTreeMap::new(),
-        broken: BTreeMap::new(),
-        faults: Vec::new(),
-        excused: Vec::new(),
-        reached: system
-            .contexts
-            .iter()
-            .map(|c| vec![false; c.steps.len()])
-            .collect(),
-        cut: None,
-        passed: Vec::new(),
-        folded: false,
-    };
-    let mut index = Index::new();
+    let mut graph = Graph::nothing(machine);
+    let mut index = Index::new(&graph.states, graph.words);
     for mut initial in machine.initial() {
         if let Some(reducer) = reducer {
             reducer.canon(
@@ -245,6 +263,29 @@ pub fn explore_reduced(
             );
         }
         index.find_or_insert(&mut graph.states, &initial);
+    }
+    search(machine, bounds, reducer, graph)
+}
+
+/// Goes on within the bounds from what was explored: [`read`] gives that.
+pub fn go_on(machine: &Machine<'_>, bounds: Bounds<'_>, graph: Graph) -> Graph {
+    search(machine, bounds, None, graph)
+}
+
+/// What states stand for others is not kept.
+fn search(
+    machine: &Machine<'_>,
+    mut bounds: Bounds<'_>,
+    reducer: Option<&Reducer>,
+    mut graph: Graph,
+) -> Graph {
+    if reducer.is_some() {
+        bounds.keep = None;
+    }
+    let mut index = Index::new(&graph.states, graph.words);
+    // The first one shows that it can be kept at all.
+    if graph.expanded == 0 {
+        kept::keep(machine, &graph, bounds);
     }
     let mut moves = Moves::default();
     let mut state = Vec::new();
@@ -265,6 +306,9 @@ pub fn explore_reduced(
         {
             graph.cut = Some(cut);
             break;
+        }
+        if number.is_multiple_of(1024) && bounds.keep.is_some_and(|keeper| keeper.is_due()) {
+            kept::keep(machine, &graph, bounds);
         }
         state.clear();
         state.extend_from_slice(graph.state(number));
@@ -311,6 +355,8 @@ pub fn explore_reduced(
         graph.rows.push(graph.edges.len() as u64);
         graph.expanded += 1;
     }
+    kept::keep(machine, &graph, bounds);
+    graph.cut = graph.cut.or(graph.grows.map(Cut::Grows));
     // The last entry is the end of the last level.
     if graph.levels.last() == Some(&(graph.len() as u32)) && graph.levels.len() > 1 {
         graph.levels.pop();
@@ -374,7 +420,7 @@ fn note(machine: &Machine<'_>, graph: &mut Graph, number: u32, state: &[u64], mo
                 graph.failed.entry(check).or_insert((number, context));
             }
             (None, Fault::Overflow(cell)) => {
-                graph.cut.get_or_insert(Cut::Grows(cell));
+                graph.grows.get_or_insert(cell);
             }
             (None, Fault::NoValue) => {}
         }

@@ -3,21 +3,31 @@
 //! Counts, levels and facts depend on the system alone, not on the number of threads: a level is expanded as a whole, and a
 //! state belongs to the first level that reaches it. What it does not keep is the way there; a run to a fact is found by
 //! searching once more, as far as the level where the fact was seen first.
+//!
+//! Between two chunks of a level everything there is to know lies in four places: what was found, the table, the states left
+//! to expand, and the states of the next level so far. That is what a checkpoint holds, and a search that goes on from one
+//! finds what it would have found.
 
+use crate::keep::{Keep, ResumeError};
 use crate::packed::{self, Packed};
+use std::io::Read;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+mod kept;
 mod table;
+mod tally;
+use kept::Between;
+pub(crate) use kept::{read_found, write_found};
 use table::Table;
+pub(crate) use table::fingerprint;
+pub(crate) use tally::Tally;
 
 /// The most words a state may have.
 pub const MAX_WORDS: usize = 8;
 /// Facts per state.
 pub const FACTS: usize = 64;
-/// Sets of facts that are counted before they are taken apart.
-const RECENT: usize = 64;
 /// States that a thread takes at a time.
 const CHUNK: usize = 256;
 
@@ -46,6 +56,11 @@ pub trait Observe: Sync {
 
     /// Puts the state that stands for this one in its place; the facts of states that were passed on the way there.
     fn canon<const W: usize>(&self, _words: &mut [u64; W], _memory: &mut Self::Memory) -> u64 {
+        0
+    }
+
+    /// A number for what its answers depend on besides the system: a checkpoint of another is not gone on from.
+    fn identity(&self) -> u64 {
         0
     }
 }
@@ -81,6 +96,28 @@ pub struct Options<'a> {
     pub cancel: Option<&'a AtomicBool>,
     /// Told how it is getting on.
     pub tell: Option<Tell<'a>>,
+    /// Keeps how far it has come, when it is time and when a bound or a signal ends it.
+    pub keep: Option<&'a dyn Keep>,
+    /// It ends where a step does not lower the rank.
+    pub must_fall: bool,
+    /// It ends after the first level by which all of this was seen.
+    pub until: Option<Wanted>,
+}
+
+/// What may end a search.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Each of these facts.
+    pub facts: u64,
+    /// An end that must not be.
+    pub ends: bool,
+}
+
+impl Wanted {
+    fn is_seen(self, found: &Found) -> bool {
+        let mut facts = (0..FACTS).filter(|fact| self.facts >> fact & 1 == 1);
+        facts.all(|fact| found.first[fact].is_some()) && (!self.ends || found.ends.0 > 0)
+    }
 }
 
 impl Default for Options<'_> {
@@ -91,6 +128,9 @@ impl Default for Options<'_> {
             timeout: None,
             cancel: None,
             tell: None,
+            keep: None,
+            must_fall: false,
+            until: None,
         }
     }
 }
@@ -116,6 +156,10 @@ pub enum Stopped {
     Cancelled,
     /// This step cannot be carried out in some state.
     Misfit(u32),
+    /// A step does not lower the rank, and it had to.
+    Rises,
+    /// Everything that was wanted was seen.
+    Seen,
 }
 
 /// What it found.
@@ -141,90 +185,162 @@ pub struct Found {
     pub not_lowered: u64,
     /// The most bytes at once.
     pub peak_bytes: u64,
-    /// How long it took.
+    /// Of a sweep, the most states at once; of a search by levels, which remembers all, 0.
+    pub peak_states: u64,
+    /// Of a sweep, the ranks that have states.
+    pub ranks: u64,
+    /// How long it took, from its beginning to a checkpoint that it went on from included.
     pub elapsed: Duration,
 }
 
-/// What a thread adds up over a level.
+/// What a thread comes to over a level.
 struct Part<const W: usize> {
     out: Vec<[u64; W]>,
-    generated: u64,
-    terminal: u64,
-    counts: [u64; FACTS],
-    /// Sets of facts met lately, and how often: few differ.
-    recent: [(u64, u64); RECENT],
-    ends: u64,
-    not_lowered: u64,
-    misfit: Option<u32>,
-    /// There was no memory for what it found.
+    tally: Tally,
+    /// There is no memory for more.
     exhausted: bool,
+    /// There was no memory for what it found, and some of that is lost.
+    lost: bool,
 }
 
 /// Runs it. Systems whose states do not fit [`MAX_WORDS`] words are refused.
 ///
 /// # Errors
 /// The number of words.
+// Whoever counts instructions counts those of this function.
+#[inline(never)]
 pub fn run(
     packed: &Packed<'_>,
     observe: &impl Observe,
     options: Options<'_>,
 ) -> Result<Found, usize> {
-    let words = packed.machine().words();
-    Ok(match words {
-        1 => levels::<1, _>(packed, observe, options),
-        2 => levels::<2, _>(packed, observe, options),
-        3 => levels::<3, _>(packed, observe, options),
-        4 => levels::<4, _>(packed, observe, options),
-        5 => levels::<5, _>(packed, observe, options),
-        6 => levels::<6, _>(packed, observe, options),
-        7 => levels::<7, _>(packed, observe, options),
-        8 => levels::<8, _>(packed, observe, options),
-        _ => return Err(words),
-    })
+    by_words(packed, observe, options, None).map_err(|_| packed.machine().words())
+}
+
+/// Goes on from what [`Options::keep`] kept of the same system, observed in the same way, and finds what [`run`] would have
+/// found: all but the times, and the bytes.
+///
+/// # Errors
+/// If it is of something else, or not whole.
+pub fn resume(
+    packed: &Packed<'_>,
+    observe: &impl Observe,
+    options: Options<'_>,
+    from: &mut dyn Read,
+) -> Result<Found, ResumeError> {
+    by_words(packed, observe, options, Some(from))
+}
+
+fn by_words(
+    packed: &Packed<'_>,
+    observe: &impl Observe,
+    options: Options<'_>,
+    from: Option<&mut dyn Read>,
+) -> Result<Found, ResumeError> {
+    match packed.machine().words() {
+        1 => levels::<1, _>(packed, observe, options, from),
+        2 => levels::<2, _>(packed, observe, options, from),
+        3 => levels::<3, _>(packed, observe, options, from),
+        4 => levels::<4, _>(packed, observe, options, from),
+        5 => levels::<5, _>(packed, observe, options, from),
+        6 => levels::<6, _>(packed, observe, options, from),
+        7 => levels::<7, _>(packed, observe, options, from),
+        8 => levels::<8, _>(packed, observe, options, from),
+        words => Err(ResumeError::Words(words)),
+    }
+}
+
+/// The initial states; `None` without memory for a table.
+fn begin<const W: usize, O: Observe>(
+    packed: &Packed<'_>,
+    observe: &O,
+    slots: u64,
+) -> Option<Between<W>> {
+    let mut memory = O::Memory::default();
+    let mut between = Between {
+        found: Found::nothing(),
+        table: Table::new(slots as usize)?,
+        entered: false,
+        here: Vec::new(),
+        next: Vec::new(),
+    };
+    for state in packed.machine().initial() {
+        let mut words = [0; W];
+        words.copy_from_slice(&state);
+        between.found.generated += 1;
+        if observe.reduces() {
+            between.found.pass(observe.canon(&mut words, &mut memory));
+        }
+        if between.table.insert(table::fingerprint(&words)) {
+            between.here.push(words);
+        }
+    }
+    Some(between)
 }
 
 fn levels<const W: usize, O: Observe>(
     packed: &Packed<'_>,
     observe: &O,
     options: Options<'_>,
-) -> Found {
+    from: Option<&mut dyn Read>,
+) -> Result<Found, ResumeError> {
     let begun = Instant::now();
-    let mut found = Found {
-        counts: vec![0; FACTS],
-        first: vec![None; FACTS],
-        ..Found::default()
-    };
     // Threads look at how full the table is between chunks: what they may add until then has to fit.
     let most_a_chunk = (CHUNK * packed.most_successors() * options.threads.max(1)) as u64;
-    let slots = (8 * most_a_chunk).next_power_of_two().max(1 << 12);
-    let Some(mut table) = Table::new(slots as usize) else {
-        found.stopped = Some(Stopped::Memory);
-        return found;
+    let identity = match (&options.keep, &from) {
+        (None, None) => 0,
+        _ => kept::identity(packed, observe),
     };
-    let mut level: Vec<Vec<[u64; W]>> = vec![Vec::new()];
-    let mut memory = O::Memory::default();
-    for state in packed.machine().initial() {
-        let mut words = [0; W];
-        words.copy_from_slice(&state);
-        found.generated += 1;
-        if observe.reduces() {
-            found.pass(observe.canon(&mut words, &mut memory));
+    let between = match from {
+        Some(from) => kept::read::<W>(from, identity, &options, 4 * most_a_chunk)?,
+        None => {
+            let slots = (8 * most_a_chunk).next_power_of_two().max(1 << 12);
+            match begin::<W, O>(packed, observe, slots) {
+                Some(between) => between,
+                None => {
+                    let stopped = Some(Stopped::Memory);
+                    return Ok(Found {
+                        stopped,
+                        ..Found::nothing()
+                    });
+                }
+            }
         }
-        if table.insert(table::fingerprint(&words)) {
-            level[0].push(words);
-        }
+    };
+    let Between {
+        mut found,
+        mut table,
+        mut entered,
+        here,
+        next,
+    } = between;
+    if found.stopped.is_some() {
+        return Ok(found);
     }
+    let before = found.elapsed;
+    let mut level: Vec<Vec<[u64; W]>> = vec![here];
+    let mut outs = vec![next];
     // Buffers of levels done with: pages that are given back have to be cleared again.
     let spare: Mutex<Vec<Vec<[u64; W]>>> = Mutex::new(Vec::new());
     let memories: Mutex<Vec<(O::Memory, packed::Memory)>> = Mutex::new(Vec::new());
     loop {
-        let width: u64 = level.iter().map(|l| l.len() as u64).sum();
-        if width == 0 {
-            break;
+        found.elapsed = before + begun.elapsed();
+        if !entered {
+            let width: u64 = level.iter().map(|l| l.len() as u64).sum();
+            if width == 0 {
+                break;
+            }
+            // The first one shows that it can be kept at all.
+            if found.levels.is_empty() || kept::is_due(&options) {
+                let here: Vec<&[[u64; W]]> = level.iter().map(Vec::as_slice).collect();
+                kept::keep(&options, identity, (&found, &table), false, &here, &[]);
+            }
+            found.distinct += width;
+            found.levels.push(width);
         }
-        found.distinct += width;
-        found.levels.push(width);
-        let depth = found.levels.len() - 1;
+        entered = false;
+        let width = found.levels.last().copied().unwrap_or(0);
+        let depth = found.levels.len().saturating_sub(1);
         let buffers: usize = level.iter().map(Vec::capacity).sum::<usize>()
             + lock(&spare).iter().map(Vec::capacity).sum::<usize>();
         let bytes = table.bytes() + (buffers * size_of::<[u64; W]>()) as u64;
@@ -240,7 +356,6 @@ fn levels<const W: usize, O: Observe>(
         }
         let chunks: Vec<&[[u64; W]]> = level.iter().flat_map(|l| l.chunks(CHUNK)).collect();
         let next = AtomicUsize::new(0);
-        let mut outs = Vec::new();
         let work = Work {
             packed,
             observe,
@@ -256,20 +371,39 @@ fn levels<const W: usize, O: Observe>(
         loop {
             let full = AtomicBool::new(false);
             let parts = work.level(&table, &full);
-            for part in parts {
-                found.add(&part, depth);
+            let mut lost = false;
+            for mut part in parts {
+                found.add(&mut part.tally, Some(depth));
                 outs.push(part.out);
+                lost |= part.lost;
+                if part.exhausted {
+                    found.stopped.get_or_insert(Stopped::Memory);
+                }
+            }
+            if found.stopped.is_none() && options.must_fall && found.not_lowered > 0 {
+                found.stopped = Some(Stopped::Rises);
             }
             if found.stopped.is_none() {
                 found.stopped = work.over_time();
             }
-            if found.stopped.is_some() || next.load(Relaxed) >= chunks.len() {
-                break;
-            }
+            let left = chunks.get(next.load(Relaxed)..).unwrap_or_default();
+            let grows = found.stopped.is_none() && !left.is_empty() && full.load(Relaxed);
             // The table is three quarters full: twice as large, and on.
             let more = table.bytes() * 2 + bytes;
-            if options.memory.is_some_and(|most| more > most) || !table.grow() {
+            if grows && (options.memory.is_some_and(|most| more > most) || !table.grow()) {
                 found.stopped = Some(Stopped::Memory);
+            }
+            found.elapsed = before + begun.elapsed();
+            let goes_on = match found.stopped {
+                None => !left.is_empty() && kept::is_due(&options),
+                Some(Stopped::Misfit(_) | Stopped::Rises | Stopped::Seen) => false,
+                Some(Stopped::Memory | Stopped::Time | Stopped::Cancelled) => !lost,
+            };
+            if goes_on {
+                let next: Vec<&[[u64; W]]> = outs.iter().map(Vec::as_slice).collect();
+                kept::keep(&options, identity, (&found, &table), true, left, &next);
+            }
+            if found.stopped.is_some() || left.is_empty() {
                 break;
             }
         }
@@ -279,15 +413,22 @@ fn levels<const W: usize, O: Observe>(
             found.distinct += outs.iter().map(|o| o.len() as u64).sum::<u64>();
             break;
         }
-        let mut done = std::mem::replace(&mut level, outs);
+        if options.until.is_some_and(|wanted| wanted.is_seen(&found)) {
+            found.stopped = Some(Stopped::Seen);
+            break;
+        }
+        let mut done = std::mem::replace(&mut level, std::mem::take(&mut outs));
         for buffer in &mut done {
             buffer.clear();
         }
         done.sort_by_key(Vec::capacity);
         lock(&spare).append(&mut done);
     }
-    found.elapsed = begun.elapsed();
-    found
+    found.elapsed = before + begun.elapsed();
+    if found.stopped.is_none() {
+        kept::keep::<W>(&options, identity, (&found, &table), false, &[], &[]);
+    }
+    Ok(found)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -296,60 +437,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-impl Found {
-    /// Facts of states that are passed before the first level.
-    fn pass(&mut self, mut facts: u64) {
-        while facts != 0 {
-            let fact = facts.trailing_zeros() as usize;
-            self.counts[fact] += 1;
-            self.first[fact] = Some(0);
-            facts &= facts - 1;
-        }
-    }
-
-    fn add<const W: usize>(&mut self, part: &Part<W>, depth: usize) {
-        self.generated += part.generated;
-        self.terminal += part.terminal;
-        self.not_lowered += part.not_lowered;
-        self.ends.0 += part.ends;
-        if part.ends > 0 {
-            self.ends.1.get_or_insert(depth);
-        }
-        for (fact, &count) in part.counts.iter().enumerate() {
-            self.counts[fact] += count;
-            if count > 0 {
-                self.first[fact].get_or_insert(depth);
-            }
-        }
-        if part.exhausted {
-            self.stopped.get_or_insert(Stopped::Memory);
-        }
-        if let Some(step) = part.misfit {
-            self.stopped.get_or_insert(Stopped::Misfit(step));
-        }
-    }
-}
-
 impl<const W: usize> Part<W> {
-    /// Counts a state's facts.
-    #[inline]
-    fn count(&mut self, facts: u64) {
-        let at = (facts.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize % RECENT;
-        if self.recent[at].0 == facts {
-            self.recent[at].1 += 1;
-        } else {
-            let other = std::mem::replace(&mut self.recent[at], (facts, 1));
-            self.add_up(other);
-        }
-    }
-
-    fn add_up(&mut self, (mut facts, count): (u64, u64)) {
-        while facts != 0 {
-            self.counts[facts.trailing_zeros() as usize] += count;
-            facts &= facts - 1;
-        }
-    }
-
     /// Enters a batch of successors; how many were new.
     #[inline]
     fn enter(&mut self, batch: &mut Vec<([u64; W], u64)>, table: &Table) -> u64 {
@@ -357,7 +445,7 @@ impl<const W: usize> Part<W> {
         for (next, print) in batch.drain(..) {
             if table.insert(print) {
                 if self.out.len() == self.out.capacity() && self.out.try_reserve(1).is_err() {
-                    self.exhausted = true;
+                    (self.exhausted, self.lost) = (true, true);
                     break;
                 }
                 self.out.push(next);
@@ -418,18 +506,13 @@ impl<const W: usize, O: Observe> Work<'_, W, O> {
     fn part(&self, table: &Table, full: &AtomicBool) -> Part<W> {
         let mut part = Part {
             out: lock(self.spare).pop().unwrap_or_default(),
-            generated: 0,
-            terminal: 0,
-            counts: [0; FACTS],
-            recent: [(0, 0); RECENT],
-            ends: 0,
-            not_lowered: 0,
-            misfit: None,
+            tally: Tally::default(),
             exhausted: false,
+            lost: false,
         };
         // Successors wait here until their places in the table are on the way.
         let mut batch: Vec<([u64; W], u64)> = Vec::with_capacity(512);
-        let mut new = 0;
+        let (mut new, mut did_some) = (0, false);
         let remembered = lock(self.memories).pop();
         let (mut memory, mut ready) =
             remembered.unwrap_or_else(|| (O::Memory::default(), self.packed.memory()));
@@ -437,7 +520,10 @@ impl<const W: usize, O: Observe> Work<'_, W, O> {
             if (table.len() + self.most_a_chunk) * 4 > table.capacity() * 3 {
                 full.store(true, Relaxed);
             }
-            if full.load(Relaxed) || part.exhausted || self.over_time().is_some() {
+            // However often it is kept, it gets on between.
+            let is_due = did_some && kept::is_due(&self.options);
+            let ends = part.exhausted || self.over_time().is_some() || is_due;
+            if full.load(Relaxed) || ends {
                 break;
             }
             let i = self.next.fetch_add(1, Relaxed);
@@ -446,14 +532,15 @@ impl<const W: usize, O: Observe> Work<'_, W, O> {
                 self.next.store(self.chunks.len(), Relaxed);
                 break;
             };
+            did_some = true;
             for state in *chunk {
                 let facts = self.observe.facts(state, &mut memory);
-                part.count(facts);
-                let before = part.generated;
+                part.tally.count(facts);
+                let before = part.tally.generated;
                 let mut rank = None;
                 let mut passed = 0;
                 let result = self.packed.successors(state, &mut ready, |step, next| {
-                    part.generated += 1;
+                    part.tally.generated += 1;
                     let mut not_lowered = |next: &[u64; W]| {
                         let rank = *rank.get_or_insert_with(|| self.observe.rank(state));
                         self.observe.rank(next) >= rank
@@ -468,21 +555,21 @@ impl<const W: usize, O: Observe> Work<'_, W, O> {
                         lowers &= next == found;
                     }
                     if !lowers {
-                        part.not_lowered += u64::from(not_lowered(&next));
+                        part.tally.not_lowered += u64::from(not_lowered(&next));
                     }
                     let print = table::fingerprint(&next);
                     table.prefetch(print);
                     batch.push((next, print));
                 });
                 if passed != 0 {
-                    part.count(passed);
+                    part.tally.count(passed);
                 }
                 match result {
-                    Ok(0) if self.observe.has_work_left(facts) => part.ends += 1,
+                    Ok(0) if self.observe.has_work_left(facts) => part.tally.ends += 1,
                     Ok(_) => {}
-                    Err(misfit) => part.misfit = Some(misfit.step),
+                    Err(misfit) => part.tally.misfit = Some(misfit.step),
                 }
-                part.terminal += u64::from(part.generated == before);
+                part.tally.terminal += u64::from(part.tally.generated == before);
                 if batch.len() >= 64 {
                     new += part.enter(&mut batch, table);
                 }
@@ -493,9 +580,6 @@ impl<const W: usize, O: Observe> Work<'_, W, O> {
                 + self.bytes
                 + (self.options.threads * part.out.capacity() * size_of::<[u64; W]>()) as u64;
             part.exhausted |= self.options.memory.is_some_and(|most| held > most);
-        }
-        for recent in std::mem::replace(&mut part.recent, [(0, 0); RECENT]) {
-            part.add_up(recent);
         }
         lock(self.memories).push((memory, ready));
         part

@@ -17,6 +17,7 @@ pub mod explore;
 pub mod export;
 pub mod expr;
 pub mod id;
+pub mod keep;
 pub mod levels;
 pub mod machine;
 pub mod order;
@@ -28,6 +29,7 @@ pub mod remembered;
 pub mod report;
 pub mod run;
 pub mod stuck;
+pub mod sweep;
 pub mod system;
 pub mod waits;
 

@@ -152,6 +152,7 @@ pub fn check_with_store_buffers(
             timeout: options.timeout,
             cancel: Some(&options.cancel),
             tell: Some(&tell),
+            ..levels::Options::default()
         },
     )
     .map_err(|words| NotChecked::TooWide { words })?;

@@ -1,7 +1,7 @@
 //! Checks on packed states: counts, facts and verdicts from the engine of [`shootdown_ir::levels`], which keeps no paths;
 //! a run for each violation from a search with paths, as far as the level where the last of them was seen first.
 
-use super::{CheckResult, judge};
+use super::{CheckResult, How, Refused, Swept, judge};
 use crate::config::Config;
 use crate::lower::facts::Facts;
 use crate::lower::lower;
@@ -12,8 +12,10 @@ use crate::property::{
 };
 use crate::search::{Options, Progress, Stop, search};
 use crate::verdict::{PropertyResult, States, Verdict};
-use shootdown_ir::levels::{self, Found, Stopped};
+use shootdown_ir::keep::ResumeError;
+use shootdown_ir::levels::{self, Found, Stopped, Wanted};
 use shootdown_ir::packed::Packed;
+use shootdown_ir::sweep;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -21,15 +23,19 @@ use std::time::{Duration, Instant};
 /// How long runs are looked for once the check itself was stopped.
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
-/// Checks the configuration; `None` where this engine cannot: with a bound on states, which another search keeps to the
+/// Checks the configuration; refused where this engine cannot: with a bound on states, which another search keeps to the
 /// state; with a deviation that cannot be lowered or goes round in circles; with states that are too wide.
-pub(super) fn check(protocol: &Protocol, options: &Options) -> Option<CheckResult> {
+pub(super) fn check(
+    protocol: &Protocol,
+    options: &Options,
+    how: How<'_>,
+) -> Result<CheckResult, Refused> {
     let begun = Instant::now();
     if options.max_states.is_some() || options.max_depth.is_some() {
-        return None;
+        return Err(Refused::Bounds);
     }
     let config = &protocol.config;
-    let lowered = lower(config).ok()?;
+    let lowered = lower(config)?;
     let machine = lowered.machine();
     let packed = Packed::new(&machine);
     let facts = Facts::new(&lowered, &packed);
@@ -38,23 +44,69 @@ pub(super) fn check(protocol: &Protocol, options: &Options) -> Option<CheckResul
             progress(&Progress::of_levels(p, begun.elapsed()));
         }
     };
-    let found = levels::run(
-        &packed,
-        &facts,
-        levels::Options {
-            threads: options.threads.get(),
-            memory: options.max_memory,
-            timeout: options.timeout,
-            cancel: Some(&options.cancel),
-            tell: Some(&tell),
-        },
-    )
-    .ok()?;
-    if found.not_lowered > 0 || matches!(found.stopped, Some(Stopped::Misfit(_))) {
-        return None;
+    let search = levels::Options {
+        threads: options.threads.get(),
+        memory: options.max_memory,
+        timeout: options.timeout,
+        cancel: Some(&options.cancel),
+        tell: Some(&tell),
+        keep: how.keep,
+        must_fall: true,
+        until: None,
+    };
+    let mut found = match (how.sweep, how.from) {
+        (false, Some(from)) => levels::resume(&packed, &facts, search, from)?,
+        (false, None) => levels::run(&packed, &facts, search).map_err(ResumeError::Words)?,
+        (true, Some(from)) => sweep::resume(&packed, &facts, search, from)?,
+        (true, None) => sweep::run(&packed, &facts, search).map_err(ResumeError::Words)?,
+    };
+    if found.not_lowered > 0 {
+        return Err(Refused::Circles(config.variants.to_string()));
+    }
+    if matches!(found.stopped, Some(Stopped::Misfit(_))) {
+        return Err(Refused::Misfit);
+    }
+    if let Some(wanted) = violated(&found).filter(|_| how.sweep) {
+        // A sweep knows no levels: the search by levels does, as far as that of the last violation.
+        let search = levels::Options {
+            keep: None,
+            tell: None,
+            until: Some(wanted),
+            timeout: left(options, &found, begun),
+            cancel: None,
+            ..search
+        };
+        if let Ok(by_levels) = levels::run(&packed, &facts, search) {
+            found.first = by_levels.first;
+            found.ends.1 = by_levels.ends.1;
+        }
     }
     let depth = deepest_violation(&found);
-    Some(result(protocol, options, &found, depth, begun))
+    Ok(result(protocol, options, &found, depth, begun, how.sweep))
+}
+
+/// The time for what comes after a search: little, if it was cut off.
+fn left(options: &Options, found: &Found, begun: Instant) -> Option<Duration> {
+    match found.stopped {
+        Some(_) => Some(AFTERWARDS),
+        None => options
+            .timeout
+            .map(|most| most.saturating_sub(begun.elapsed())),
+    }
+}
+
+/// What there is to look for, if anything is violated.
+fn violated(found: &Found) -> Option<Wanted> {
+    let mut wanted = Wanted {
+        facts: 0,
+        ends: found.ends.0 > 0,
+    };
+    for (i, property) in PROPERTIES.iter().enumerate() {
+        if matches!(property.decided, Decided::OnStates(_)) && is_violated(property, i, found) {
+            wanted.facts |= 1 << i;
+        }
+    }
+    (wanted.facts != 0 || wanted.ends).then_some(wanted)
 }
 
 pub(super) fn is_violated(property: &Property, i: usize, found: &Found) -> bool {
@@ -107,7 +159,7 @@ pub(super) fn stop(stopped: Stopped) -> Stop {
     match stopped {
         Stopped::Time => Stop::Timeout,
         Stopped::Cancelled => Stop::Cancelled,
-        Stopped::Memory | Stopped::Misfit(_) => Stop::MaxMemory,
+        Stopped::Memory | Stopped::Misfit(_) | Stopped::Rises | Stopped::Seen => Stop::MaxMemory,
     }
 }
 
@@ -118,21 +170,20 @@ pub(super) fn result(
     found: &Found,
     depth: Option<usize>,
     begun: Instant,
+    swept: bool,
 ) -> CheckResult {
     let config = &protocol.config;
+    let earlier = found.elapsed.saturating_sub(begun.elapsed());
     let stopped = found.stopped.map(stop);
     let runs = depth.map(|depth| {
         let mut options = Options {
             keep_graph: found.ends.0 > 0,
             max_depth: Some(depth),
-            timeout: options
-                .timeout
-                .map(|most| most.saturating_sub(begun.elapsed())),
+            timeout: left(options, found, begun),
             progress: None,
             ..options.clone()
         };
         if stopped.is_some() {
-            options.timeout = Some(AFTERWARDS);
             options.cancel = Arc::new(AtomicBool::new(false));
         }
         let outcome = search(protocol, |p: &Protocol, s| observe(&p.config, s), &options);
@@ -169,10 +220,18 @@ pub(super) fn result(
             .filter(|&id| config.workload.uses(id))
             .filter(|&id| found.counts[FIRST_INTERRUPTED_BIT + id as usize] == 0)
             .collect(),
-        elapsed: begun.elapsed(),
+        // What a checkpoint tells of the time before it is part of what was found.
+        elapsed: earlier + begun.elapsed(),
         peak_memory_bytes,
         bytes_per_state: peak_memory_bytes as f64 / distinct.max(1.0),
         // Two states have equal fingerprints with odds of 2^-63 at most.
-        collision_odds: distinct * distinct / 2f64.powi(64),
+        collision_odds: match swept {
+            true => 0.0,
+            false => distinct * distinct / 2f64.powi(64),
+        },
+        swept: swept.then_some(Swept {
+            ranks: found.ranks,
+            most_states: found.peak_states,
+        }),
     }
 }

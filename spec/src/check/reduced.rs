@@ -59,6 +59,7 @@ pub fn verdicts_reduced(
         timeout: options.timeout,
         cancel: Some(&options.cancel),
         tell: Some(&tell),
+        ..levels::Options::default()
     };
     let observe = Reduced::new(&packed, &facts, &reducer);
     let found = levels::run(&packed, &observe, bounds).ok()?;
@@ -96,7 +97,7 @@ pub fn check_reduced(
         },
     };
     let found = &reduced.found;
-    (result(protocol, options, found, depth, begun), reduced.used)
+    (result(protocol, options, found, depth, begun, false), reduced.used)
 }
 
 /// The violated properties' facts, and whether there is an end that must not be.

@@ -10,6 +10,7 @@ use super::Lowered;
 use crate::id::MAX_CPUS;
 use crate::program::Reg;
 use crate::property::{FIRST_IDLE_BIT, FIRST_INTERRUPTED_BIT, FIRST_WITNESS_BIT};
+use shootdown_ir::keep;
 use shootdown_ir::levels::Observe;
 use shootdown_ir::machine::{Bits, Machine, Slot};
 use shootdown_ir::packed::{Condition, Packed};
@@ -308,6 +309,10 @@ impl Facts {
 
 impl Observe for Facts {
     type Memory = Memory;
+
+    fn identity(&self) -> u64 {
+        keep::identity(self)
+    }
 
     fn facts(&self, words: &[u64], memory: &mut Memory) -> u64 {
         let (mut facts, mut marks) = (0, 0);

@@ -19,7 +19,7 @@ const KEYS: [u64; 10] = [
 /// The fingerprint of a state, never 0: products of pairs of words (NH, Black et al., *UMAC*, 1999), folded. Two states
 /// collide with odds of about 2^-63.
 #[inline]
-pub(super) fn fingerprint<const W: usize>(words: &[u64; W]) -> u64 {
+pub(crate) fn fingerprint<const W: usize>(words: &[u64; W]) -> u64 {
     let mut sum = 0u128;
     let mut i = 0;
     while i < W {
@@ -61,6 +61,12 @@ impl Table {
 
     pub(super) fn bytes(&self) -> u64 {
         self.slots.len() as u64 * 8
+    }
+
+    /// The fingerprints.
+    pub(super) fn entries(&self) -> impl Iterator<Item = u64> {
+        let all = self.slots.iter().map(|slot| slot.load(Relaxed));
+        all.filter(|&print| print != 0)
     }
 
     /// Counts insertions; the new total.

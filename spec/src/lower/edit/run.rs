@@ -231,11 +231,10 @@ impl Editable<'_> {
             }
         };
         let options = levels::Options {
-            threads: 1,
-            memory: None,
             timeout: limits.timeout,
             cancel: Some(&stop),
             tell: Some(&tell),
+            ..levels::Options::default()
         };
         let found = levels::run(&packed, &watch, options).map_err(|_| CutOff)?;
         let beyond = many.load(Relaxed);
