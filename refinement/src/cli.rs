@@ -3,6 +3,7 @@
 pub mod bare;
 pub mod bounds;
 pub mod check;
+pub mod checkpoint;
 pub mod ci;
 pub mod completions;
 pub mod diagnose;

@@ -15,5 +15,5 @@ pub mod page;
 pub mod strict_c;
 pub mod text;
 
-pub use check::{Checked, Limits, Verdict, check};
+pub use check::{Checked, Limits, Verdict, check, check_from};
 pub use load::{LoadError, Scenario};

@@ -5,6 +5,7 @@ use std::process::Output;
 
 mod cli {
     mod check;
+    mod checkpoint;
     mod ci;
     mod diagnose;
     mod expected;
@@ -23,6 +24,7 @@ mod cli {
     mod second_opinion;
     mod second_opinion_tlc;
     mod signals;
+    mod sweep;
     mod usage;
     mod verdict_tables;
     mod words;

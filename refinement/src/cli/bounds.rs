@@ -1,6 +1,7 @@
 //! The flags that bound a run.
 
 use super::error::CliError;
+use super::output;
 use shootdown_refinement::memory;
 use shootdown_spec::search::Options;
 use std::num::NonZeroUsize;
@@ -32,6 +33,22 @@ impl Bounds {
     pub fn is_given(&self) -> bool {
         let text = [&self.max_states, &self.max_memory, &self.timeout];
         text.iter().any(|flag| flag.is_some()) || self.threads.is_some()
+    }
+
+    /// Which bound on memory ended a search.
+    pub fn memory(&self, bound: Option<u64>) -> String {
+        match (bound, &self.max_memory) {
+            (Some(bytes), Some(_)) => format!(
+                "the bound was {}: `--max-memory` sets another",
+                output::bytes(bytes)
+            ),
+            (Some(bytes), None) => format!(
+                "the bound was {}, three quarters of what the machine, the control group and `ulimit -v` had left: \
+                 `--max-memory` sets another",
+                output::bytes(bytes)
+            ),
+            (None, _) => "the system had no more".to_string(),
+        }
     }
 
     /// The search's options.

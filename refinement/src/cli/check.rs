@@ -4,6 +4,7 @@ mod memory;
 
 use super::Format;
 use super::bounds::Bounds;
+use super::checkpoint::{Checkpoint, CheckpointError, Kept, Of};
 use super::ci::{self, CiArgs};
 use super::error::CliError;
 use super::exit_code::ExitCode;
@@ -18,7 +19,9 @@ use shootdown_ir::Memory;
 use shootdown_ir::reduce::Reductions;
 use shootdown_refinement::ci::Report;
 use shootdown_spec::barrier::Barrier;
-use shootdown_spec::check::{CheckResult, check, check_reduced};
+use shootdown_spec::check::{
+    CheckResult, How, Refused, Swept, check, check_as, check_reduced,
+};
 use shootdown_spec::config::Config;
 use shootdown_spec::model::Protocol;
 use shootdown_spec::property::PROPERTIES;
@@ -28,6 +31,7 @@ use shootdown_spec::search::{Options, Stop};
 use shootdown_spec::trace::Trace;
 use shootdown_spec::verdict::{PropertyResult, Verdict};
 use std::fmt::Write as _;
+use std::io::Read;
 use std::path::PathBuf;
 
 /// Arguments of `check`.
@@ -55,6 +59,14 @@ pub struct Args {
     pub(in crate::cli) bounds: Bounds,
     #[command(flatten)]
     pub(in crate::cli) reduce: Reduce,
+    /// Designs: go rank by rank and remember nothing that was seen, for what does not fit the memory
+    ///
+    /// Counts and verdicts are those of the search by levels. It needs a number that every step lowers, which designs have
+    /// and most deviations keep; where a step does not, it is refused.
+    #[arg(long)]
+    pub(in crate::cli) sweep: bool,
+    #[command(flatten)]
+    pub(in crate::cli) checkpoint: Checkpoint,
     /// Show this property's counterexample instead of the first one's
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) property: Option<String>,
@@ -101,6 +113,10 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         if args.reduce.is_given() {
             return Err(CliError::Reduced("--memory tso of a design"));
         }
+        if args.sweep || args.checkpoint.is_given() {
+            let why = "with store buffers, that is not done yet";
+            return Err(CheckpointError::Refused(why.to_string()).into());
+        }
         return memory::run(args);
     }
     if !args.without_barrier.is_empty() {
@@ -112,16 +128,40 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let protocol = Protocol::new(config);
     let mut options = args.bounds.options(output::cancel_on_signals()?)?;
     args.ci.try_out()?;
-    let progress = ProgressLine::new("exploring");
+    if args.reduce.is_given() && (args.sweep || args.checkpoint.is_given()) {
+        let why = "--reduce looks at states that stand for others";
+        return Err(CheckpointError::Refused(why.to_string()).into());
+    }
+    let mut kept = args.checkpoint.open(&Of {
+        what: header(&protocol.config),
+        how: if args.sweep { "a sweep" } else { "by levels" }.to_string(),
+    })?;
+    let progress = ProgressLine::new(match args.sweep {
+        true => "sweeping (depth: ranks)",
+        false => "exploring",
+    });
     // Nobody knows how many states will stand for all.
     let known = known.filter(|_| !args.reduce.first().any());
     options.progress = Some(progress.callback_of(known));
-    let (result, used) = search(&protocol, &options, args.reduce);
+    let mut from = kept.as_mut().and_then(|kept| kept.from.take());
+    let how = How {
+        keep: kept.as_ref().and_then(Kept::keeper),
+        from: from.as_mut().map(|from| from as &mut dyn Read),
+        sweep: args.sweep,
+    };
+    let (result, used) = match args.sweep || kept.is_some() {
+        false => search(&protocol, &options, args.reduce),
+        true => {
+            let refused = |why: Refused| CheckpointError::Refused(why.to_string());
+            let result = check_as(&protocol, &options, how).map_err(refused)?;
+            (result, Reductions::NONE)
+        }
+    };
     progress.finish();
 
     match args.format {
         Format::Json => output::print_json(&CheckJson::new(&protocol, &result).reduced(used))?,
-        Format::Text => output::print(text(args, &protocol, &result, used))?,
+        Format::Text => output::print(text(args, &protocol, &options, (&result, used)))?,
     }
     args.ci.write(|| Report {
         command: "shootdown check".to_string(),
@@ -197,7 +237,12 @@ pub fn exit_code(result: &CheckResult) -> ExitCode {
     }
 }
 
-fn text(args: &Args, protocol: &Protocol, result: &CheckResult, used: Reductions) -> String {
+fn text(
+    args: &Args,
+    protocol: &Protocol,
+    options: &Options,
+    (result, used): (&CheckResult, Reductions),
+) -> String {
     let mut text = sentence(protocol, result);
     text += &header(&protocol.config);
     text += &output::wrap(&size(result), output::width(), 2);
@@ -214,7 +259,7 @@ fn text(args: &Args, protocol: &Protocol, result: &CheckResult, used: Reductions
         let sentence = format!("no interrupt was ever taken inside: {}", names.join(", "));
         let _ = writeln!(text, "\n{}", output::wrap(&sentence, output::width(), 2));
     }
-    let options = TextOptions {
+    let telling = TextOptions {
         width: output::width(),
         verbose: args.verbose,
         colour: output::colour(),
@@ -232,7 +277,7 @@ fn text(args: &Args, protocol: &Protocol, result: &CheckResult, used: Reductions
                     "\n{}: the shortest run that violates it\n",
                     property.name
                 );
-                text += &report::text(protocol, &c.trace, Some(property.name), &options);
+                text += &report::text(protocol, &c.trace, Some(property.name), &telling);
             }
             _ => rest += 1,
         }
@@ -248,6 +293,18 @@ fn text(args: &Args, protocol: &Protocol, result: &CheckResult, used: Reductions
             text,
             "\nINCOMPLETE: {stopped}. What is not violated so far may still be."
         );
+        let mut more = Vec::new();
+        if stopped == Stop::MaxMemory {
+            more.push(args.bounds.memory(options.max_memory));
+        }
+        more.extend(args.checkpoint.goes_on());
+        if !more.is_empty() {
+            let _ = writeln!(
+                text,
+                "{}",
+                output::wrap(&more.join("; "), output::width(), 2)
+            );
+        }
     }
     text
 }
@@ -331,6 +388,26 @@ pub fn reduced(used: Reductions, representatives: u64) -> String {
 
 /// How large the space was, in one sentence.
 pub fn size(result: &CheckResult) -> String {
+    if let Some(Swept { ranks, most_states }) = result.swept {
+        let unique = result.states.unique;
+        return format!(
+            "{}: {} states, {} transitions, swept in {}; at most {} states ({:.0} %) at once; {:.2} s, {} \
+             ({:.0} bytes a state); no hash: states are compared as a whole",
+            if result.complete {
+                "complete"
+            } else {
+                "INCOMPLETE"
+            },
+            output::count(unique),
+            output::count(result.states.generated),
+            output::plural(ranks, "rank"),
+            output::count(most_states),
+            100.0 * most_states as f64 / unique.max(1) as f64,
+            result.elapsed.as_secs_f64(),
+            output::bytes(result.peak_memory_bytes),
+            result.bytes_per_state,
+        );
+    }
     format!(
         "{}: {} states, {} transitions, depth {}; {:.2} s, {} ({:.0} bytes a state); \
          odds that a hash collision hid a state < {:.0e}",

@@ -1,5 +1,6 @@
 //! Everything that can go wrong outside the model, with what to do about it.
 
+use super::checkpoint::CheckpointError;
 use super::exit_code::ExitCode;
 use super::output::complain;
 use crate::spin::SpinError;
@@ -203,6 +204,9 @@ pub enum CliError {
     /// Bounds for a schedule of a design.
     #[error("replaying this searches nothing: bounds are for the run of a scenario file")]
     NothingToBound,
+    /// A checkpoint that cannot be written, or gone on from.
+    #[error("{0}")]
+    Checkpoint(#[from] CheckpointError),
     /// `--compare` with more or fewer files than two.
     #[error("--compare takes two files, before and after; here are {0}")]
     Compare(usize),

@@ -32,6 +32,15 @@ pub struct CheckJson {
     peak_memory_bytes: u64,
     bytes_per_state: f64,
     collision_odds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sweep: Option<SweepJson>,
+}
+
+/// What a sweep took. It knows no levels: `depth` is 0 then.
+#[derive(Debug, Serialize)]
+struct SweepJson {
+    ranks: u64,
+    most_states: u64,
 }
 
 /// What runs: one role for every CPU, or one for each.
@@ -145,6 +154,10 @@ impl CheckJson {
             peak_memory_bytes: result.peak_memory_bytes,
             bytes_per_state: result.bytes_per_state,
             collision_odds: result.collision_odds,
+            sweep: result.swept.map(|swept| SweepJson {
+                ranks: swept.ranks,
+                most_states: swept.most_states,
+            }),
         }
     }
 }

@@ -265,6 +265,7 @@ impl TranslatedResult {
             peak_memory_bytes: c.peak_memory_bytes,
             bytes_per_state: c.bytes_per_state,
             collision_odds: c.collision_odds,
+            swept: c.swept,
         })
     }
 

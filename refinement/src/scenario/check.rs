@@ -2,8 +2,11 @@
 
 use super::Scenario;
 use shootdown_ir::Expect;
-use shootdown_ir::check::{Outcome, Result as Judged, Verdict as Word, check_reduced};
-use shootdown_ir::explore::{Bounds, Cut};
+use shootdown_ir::check::{
+    Outcome, Result as Judged, Verdict as Word, check_from as judge_from, check_reduced,
+};
+use shootdown_ir::explore::{Bounds, Cut, Graph};
+use shootdown_ir::keep::Keep;
 use shootdown_ir::machine::Machine;
 use shootdown_ir::reduce::Reductions;
 use shootdown_ir::report::Story;
@@ -25,6 +28,8 @@ pub struct Limits<'a> {
     pub reduce: Reductions,
     /// Reductions to try where the full search ran out of memory.
     pub out_of_memory: Option<Reductions>,
+    /// Keeps how far it has come.
+    pub keep: Option<&'a dyn Keep>,
 }
 
 /// Whether everything is as it should be.
@@ -61,6 +66,16 @@ pub fn check<'a>(
     machine: &'a Machine<'a>,
     limits: Limits<'_>,
 ) -> Checked<'a> {
+    check_from(scenario, machine, limits, None)
+}
+
+/// The same, going on from what [`shootdown_ir::explore::read`] gave.
+pub fn check_from<'a>(
+    scenario: &'a Scenario,
+    machine: &'a Machine<'a>,
+    limits: Limits<'_>,
+    from: Option<Graph>,
+) -> Checked<'a> {
     let start = Instant::now();
     let bounds = Bounds {
         states: limits
@@ -71,11 +86,18 @@ pub fn check<'a>(
             .map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
         until: limits.time.and_then(|time| start.checked_add(time)),
         cancel: limits.cancel,
+        keep: limits.keep,
         ..Bounds::default()
     };
     let protocol = &scenario.protocol;
-    let (mut outcome, mut reduced) = check_reduced(protocol, machine, bounds, limits.reduce);
-    if let (Some(Cut::Memory), Some(which)) = (outcome.cut(), limits.out_of_memory) {
+    let is_kept = limits.keep.is_some() || from.is_some();
+    let (mut outcome, mut reduced) = match from {
+        Some(from) => (judge_from(protocol, machine, bounds, from), Reductions::NONE),
+        None => check_reduced(protocol, machine, bounds, limits.reduce),
+    };
+    // What is kept is to be gone on with.
+    if let (Some(Cut::Memory), Some(which), false) = (outcome.cut(), limits.out_of_memory, is_kept)
+    {
         drop(outcome);
         (outcome, reduced) = check_reduced(protocol, machine, bounds, which);
     }

@@ -71,6 +71,7 @@ fn a_place_that_cannot_be_written_is_known_before_the_work() {
         "report --check /nonexistent",
         "check LARGE --junit /nonexistent/x",
         "check LARGE --sarif /nonexistent/x",
+        "check LARGE --checkpoint /nonexistent/x",
         "matrix --json /nonexistent/x",
         "matrix --docs /nonexistent",
         "matrix --check-docs /nonexistent",

@@ -3,16 +3,21 @@
 use super::{exit_code, limits, options, reduced};
 use crate::cli::Format;
 use crate::cli::check::Args;
+use crate::cli::checkpoint::{CheckpointError, Kept, Of};
 use crate::cli::error::CliError;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::output;
 use serde_json::{Value, json};
+use shootdown_ir::explore::{self, Cut};
+use shootdown_ir::keep::ResumeError;
 use shootdown_ir::report::TextOptions;
 use shootdown_refinement::ci::{Case, Report};
 use shootdown_refinement::scenario::cases::{cases, unread};
 use shootdown_refinement::scenario::json::{ScenarioJson, UnreadJson};
 use shootdown_refinement::scenario::text::{self, Wanted};
-use shootdown_refinement::scenario::{LoadError, Scenario, check, compare::compare, load};
+use shootdown_refinement::scenario::{
+    Limits, LoadError, Scenario, check, check_from, compare::compare, load,
+};
 use shootdown_spec::search::Options;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -22,10 +27,21 @@ use std::time::Instant;
 
 /// Checks files.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    if args.sweep {
+        let why = "a scenario has no number that is known to fall with every step";
+        return Err(CheckpointError::Refused(why.to_string()).into());
+    }
+    if args.reduce.is_given() && args.checkpoint.is_given() {
+        let why = "--reduce looks at states that stand for others";
+        return Err(CheckpointError::Refused(why.to_string()).into());
+    }
     let files = load::files(&args.files)?;
     let (options, _) = options(&args.bounds)?;
     args.ci.try_out()?;
     if args.compare {
+        if args.checkpoint.is_given() {
+            return Err(CheckpointError::OneAtATime.into());
+        }
         let [before, after] = files.as_slice() else {
             return Err(CliError::Compare(files.len()));
         };
@@ -33,6 +49,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     }
     match files.as_slice() {
         [one] if !args.files[0].is_dir() => single(args, one, &options),
+        _ if args.checkpoint.is_given() => Err(CheckpointError::OneAtATime.into()),
         files => several(args, files, &options),
     }
 }
@@ -62,11 +79,26 @@ fn single(args: &Args, path: &Path, options: &Options) -> Result<ExitCode, CliEr
         }
     };
     let machine = scenario.machine();
-    let checked = check(
-        &scenario,
-        &machine,
-        reduced(limits(options, 1), args.reduce),
-    );
+    let mut kept = args.checkpoint.open(&Of {
+        what: format!(
+            "the scenario `{}`, {}",
+            scenario.protocol.name,
+            scenario.size()
+        ),
+        how: "with every step".to_string(),
+    })?;
+    let from = match kept.as_mut().and_then(|kept| kept.from.take()) {
+        Some(mut from) => {
+            let refused = |why: ResumeError| CheckpointError::Refused(why.to_string());
+            Some(explore::read(&machine, &mut from).map_err(refused)?)
+        }
+        None => None,
+    };
+    let limits = Limits {
+        keep: kept.as_ref().and_then(Kept::keeper),
+        ..reduced(limits(options, 1), args.reduce)
+    };
+    let checked = check_from(&scenario, &machine, limits, from);
     if let Some(name) = &args.property
         && checked.outcome.result(name).is_none()
     {
@@ -86,6 +118,17 @@ fn single(args: &Args, path: &Path, options: &Options) -> Result<ExitCode, CliEr
                 all: args.all,
             };
             text += &text::report(&checked, wanted, &text_options(args));
+            let mut more = Vec::new();
+            if matches!(checked.outcome.cut(), Some(Cut::Memory)) {
+                more.push(args.bounds.memory(options.max_memory));
+            }
+            if checked.cut().is_some() {
+                more.extend(args.checkpoint.goes_on());
+            }
+            if !more.is_empty() {
+                text += &output::wrap(&more.join("; "), output::width(), 2);
+                text += "\n";
+            }
             output::print(text)?;
         }
     }
