@@ -72,7 +72,7 @@ impl Progress {
         Progress {
             unique: p.distinct,
             generated: p.generated,
-            expanded: p.distinct - p.width,
+            expanded: p.distinct.saturating_sub(p.width),
             depth: p.level,
             frontier: p.width,
             elapsed,

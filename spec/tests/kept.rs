@@ -251,8 +251,8 @@ fn a_sweep_gone_on_with_from_anywhere_finds_the_same() {
 #[test]
 fn where_the_rank_does_not_fall_a_sweep_ends() {
     let environment = Environment::named("split+thp").expect("a named environment");
-    let workload = Workload::parse("reclaim-vs-munmap", &environment).expect("a workload of it");
-    let design = Design::named("tracked").expect("a named design");
+    let workload = Workload::parse("aging", &environment).expect("a workload of it");
+    let design = Design::named("v2.6.37").expect("a named design");
     let retries = VariantSet::only(Variant::TrylockRetry);
     let config = Config::new(design, environment, workload, retries).expect("it makes sense");
     let lowered = lower(&config).expect("it can be lowered");

@@ -301,7 +301,7 @@ fn what_cannot_be_kept_is_refused_in_words() {
     let (_folder, kept) = folder();
     for (flags, says) in [
         ("--max-states 1k", "a bound on states"),
-        ("--variant trylock-retry", "trylock-retry"),
+        ("--design v2.6.37 --variant trylock-retry", "trylock-retry"),
         ("--variant broken-spinlock", "broken-spinlock"),
     ] {
         run(&format!(

@@ -66,7 +66,7 @@ fn a_sweep_that_is_cut_off_says_holds_of_nothing() {
 #[test]
 fn where_no_rank_falls_it_is_refused() {
     for flags in [
-        "--variant trylock-retry",
+        "--design v2.6.37 --variant trylock-retry",
         "--variant broken-spinlock",
         "--max-states 1k",
     ] {
