@@ -19,9 +19,7 @@ use shootdown_ir::Memory;
 use shootdown_ir::reduce::Reductions;
 use shootdown_refinement::ci::Report;
 use shootdown_spec::barrier::Barrier;
-use shootdown_spec::check::{
-    CheckResult, How, Refused, Swept, check, check_as, check_reduced,
-};
+use shootdown_spec::check::{CheckResult, How, Refused, Swept, check, check_as, check_reduced};
 use shootdown_spec::config::Config;
 use shootdown_spec::model::Protocol;
 use shootdown_spec::property::PROPERTIES;

@@ -92,7 +92,10 @@ pub fn check_from<'a>(
     let protocol = &scenario.protocol;
     let is_kept = limits.keep.is_some() || from.is_some();
     let (mut outcome, mut reduced) = match from {
-        Some(from) => (judge_from(protocol, machine, bounds, from), Reductions::NONE),
+        Some(from) => (
+            judge_from(protocol, machine, bounds, from),
+            Reductions::NONE,
+        ),
         None => check_reduced(protocol, machine, bounds, limits.reduce),
     };
     // What is kept is to be gone on with.

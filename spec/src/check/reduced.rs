@@ -97,7 +97,10 @@ pub fn check_reduced(
         },
     };
     let found = &reduced.found;
-    (result(protocol, options, found, depth, begun, false), reduced.used)
+    (
+        result(protocol, options, found, depth, begun, false),
+        reduced.used,
+    )
 }
 
 /// The violated properties' facts, and whether there is an end that must not be.
@@ -156,6 +159,7 @@ fn level_of(
         timeout: timeout.map(|most| most.saturating_sub(begun.elapsed())),
         cancel: Some(&watch.stop),
         tell: Some(&tell),
+        ..levels::Options::default()
     };
     let found = levels::run(&packed, &watch, bounds);
     match (watch.is_done(), found.map(|found| found.stopped)) {
