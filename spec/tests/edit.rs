@@ -5,7 +5,9 @@ use shootdown_spec::design::Design;
 use shootdown_spec::environment::Environment;
 use shootdown_spec::lower::edit::{Change, Editable, Limits, Spot};
 use shootdown_spec::lower::lower;
+use shootdown_spec::property::Property;
 use shootdown_spec::variant::VariantSet;
+use shootdown_spec::verdict::Verdict;
 use shootdown_spec::workload::Workload;
 use std::sync::atomic::AtomicBool;
 
@@ -135,6 +137,36 @@ fn every_edit_that_is_listed_can_be_made_and_is_judged_as_its_search_says() {
         }
     }
     assert!(caught > 40 && same > 10, "{caught} caught, {same} the same");
+}
+
+/// Who believes to hold a lock is compared with its owner in every state, not only where the lock is asked for.
+#[test]
+fn a_lock_that_lets_a_second_one_in_violates_mutual_exclusion() {
+    let both = "mm0=page_referenced_one/mm0=page_referenced_one";
+    let config = config("v2.6.38", "split", both);
+    let editable = Editable::new(lower(&config).expect("it can be lowered"));
+    let at_once = |spot: &&Spot| spot.op == "Lock" && !spot.when.contains('!');
+    let mut tried = 0;
+    for spot in editable.spots().filter(at_once) {
+        for change in editable.clauses(spot) {
+            let clause = change.clause().expect("it is one");
+            if !clause.starts_with("owner of") {
+                continue;
+            }
+            let edited = editable.edited(spot, &change).expect("it is there");
+            let outcome = editable
+                .outcome(&edited, ALWAYS)
+                .expect("it is not cut off");
+            let (index, _) = Property::named("mutual_exclusion").expect("it is one");
+            assert_eq!(
+                outcome.verdicts[index],
+                Verdict::Violated,
+                "{spot}: {change}"
+            );
+            tried += 1;
+        }
+    }
+    assert!(tried > 0);
 }
 
 /// What nothing depends on makes no difference negated either; what is always true where it matters does.

@@ -53,6 +53,19 @@ impl Lowered<'_> {
         unowned
     }
 
+    /// A context that believes to hold the lock: is it not so, or has it somebody else as well?
+    pub(super) fn not_exclusive(&self, code: usize, lock: usize) -> X {
+        let owner = self.owner(lock).get();
+        let mine = owner.clone().is(code as i64 + 1);
+        let readers = &self.cells.readers;
+        if lock != 1 || readers.is_empty() {
+            return mine.not();
+        }
+        let alone = X::all(readers.iter().map(|reader| reader.get().is(0)));
+        let shared = readers[code].get().is(1).and(owner.is(0));
+        mine.and(alone).or(shared).not()
+    }
+
     /// Does the context stand in the lock's queue?
     fn waits(&self, code: usize, lock: usize) -> X {
         let Some(table) = self.cells.lock_at[code % 2] else {

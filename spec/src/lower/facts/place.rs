@@ -83,6 +83,10 @@ impl Lowered<'_> {
         add: &mut impl FnMut(usize, X),
     ) {
         let op = self.config.program(place.program).line(place.pc).op;
+        for &lock in self.places.held(place) {
+            let lock = self.lock_number_of(lock, place);
+            add(5, self.not_exclusive(2 * cpu + level, lock));
+        }
         let reg = |reg: Reg| match self.cells.regs[2 * cpu + level][reg as usize] {
             Some(cell) => cell.get().is(1),
             None => X::FALSE,
