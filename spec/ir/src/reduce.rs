@@ -15,6 +15,9 @@ pub mod fill;
 mod fold;
 mod por;
 
+/// Where one of them is switched.
+type Switch = fn(&mut Reductions) -> &mut bool;
+
 /// Which reductions are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reductions {
@@ -41,7 +44,7 @@ impl Reductions {
     };
 
     /// By name.
-    const NAMES: [(&'static str, fn(&mut Reductions) -> &mut bool); 3] = [
+    const NAMES: [(&'static str, Switch); 3] = [
         ("dead", |r| &mut r.dead),
         ("fill", |r| &mut r.fill),
         ("por", |r| &mut r.por),

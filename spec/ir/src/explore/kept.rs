@@ -69,7 +69,7 @@ pub fn read(machine: &Machine<'_>, from: &mut dyn Read) -> Result<Graph, ResumeE
     )?;
     graph.states = reader.list()?;
     damaged(
-        graph.states.is_empty() || graph.states.len() % graph.words != 0,
+        graph.states.is_empty() || !graph.states.len().is_multiple_of(graph.words),
         "half a state",
     )?;
     let len = graph.len() as u64;

@@ -20,7 +20,7 @@ impl Lowered<'_> {
         }))
     }
 
-    /// The facts of [`Facts::of_mms`] that depend on translations: a cached one leads to a freed frame, an entry was cleared
+    /// The facts about mms that depend on translations: a cached one leads to a freed frame, an entry was cleared
     /// while it is cached.
     pub fn of_translations(&self) -> impl Iterator<Item = (usize, X)> {
         let mms = (0..self.config.slots() as u8).map(MmId);
