@@ -1,4 +1,4 @@
-//! Changes to a [`System`](crate::system::System), for faults of a protocol that nobody wrote by hand: what a condition is
+//! Changes to a [`System`], for faults of a protocol that nobody wrote by hand: what a condition is
 //! made of, what it is without a part of it, and whether a change makes any difference in a state.
 
 use crate::expr::{Binary, Unary};
