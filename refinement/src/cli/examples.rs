@@ -50,7 +50,7 @@ Examples:
 
 pub const SECOND_OPINION: &str = "\
 Examples:
-  shootdown second-opinion --design v2.6.37 --max-states 30k
+  shootdown second-opinion --design v2.6.37 --max-states 30000
   shootdown second-opinion spec/corpus/pgd-lock-2011.before.sd";
 
 pub const LIST: &str = "\
